@@ -1,0 +1,47 @@
+"""What many tests need: waiting for something to become true, without sleeping for luck."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def wait_until(
+    predicate: Callable[[], T], *, description: str, timeout: float = 5.0, every: float = 0.01
+) -> T:
+    """Call `predicate` every `every` seconds until it is truthy, and return what it returned.
+
+    After `timeout` seconds fail with `description` and the last value seen.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {description} (last: {value!r})")
+        time.sleep(every)
+
+
+async def wait_until_async(
+    predicate: Callable[[], T | Awaitable[T]],
+    *,
+    description: str,
+    timeout: float = 5.0,
+    every: float = 0.01,
+) -> T:
+    """`wait_until` on an event loop; `predicate` may be synchronous or not."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = predicate()
+        value: T = await answer if inspect.isawaitable(answer) else answer
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {description} (last: {value!r})")
+        await asyncio.sleep(every)
