@@ -1,0 +1,95 @@
+"""Instance: one agent server in the registry. Frozen values, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+DEFAULT_POOL = "shared"
+
+
+class InstanceStatus(StrEnum):
+    """Where an instance stands in the registry."""
+
+    UP = "up"
+    DRAINING = "draining"
+    DEAD = "dead"
+
+
+class Health(StrEnum):
+    """The roadmap's health words."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthComponents:
+    """Parts of an instance. What is not known is None, never True."""
+
+    database: bool | None = None
+    memory: bool | None = None
+    agents: bool | None = None
+    channels: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthStatus:
+    """Answer of `Instance.health_check()`; `latency_ms` is the time the check took."""
+
+    status: Health
+    latency_ms: float
+    error: str | None = None
+    components: HealthComponents = field(default_factory=HealthComponents)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceMetrics:
+    """Answer of `Instance.get_metrics()`. Usages are shares 0-1. What is not known is None."""
+
+    cpu_usage: float | None = None
+    memory_usage: float | None = None
+    active_sessions: int | None = None
+    queued_tasks: int | None = None
+    completed_tasks: int | None = None
+    failed_tasks: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceConfig:
+    """What an instance says of itself when it registers.
+
+    `credentials` is a reference (`env:NAME` or `file:/path`), never a value.
+    """
+
+    instance_id: str
+    endpoint: str
+    driver: str = "grpc"
+    capacity: int = 1
+    region: str = ""
+    pool: str = DEFAULT_POOL
+    capabilities: dict[str, str] = field(default_factory=dict)
+    workspace_dir: str = ""
+    provider: str = "static"
+    credentials: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRecord:
+    """An instance as the registry holds it.
+
+    `generation` rises by one at each registration. `lease_until_ms` is on Redis's clock.
+    """
+
+    config: InstanceConfig
+    generation: int
+    status: InstanceStatus
+    lease_until_ms: int
+    registered_ms: int = 0
+    slots_used: int = 0
+    metrics: InstanceMetrics = field(default_factory=InstanceMetrics)
+
+    @property
+    def instance_id(self) -> str:
+        return self.config.instance_id

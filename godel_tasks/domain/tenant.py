@@ -1,0 +1,51 @@
+"""Tenant: who owns tasks. Frozen values, no I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from godel_tasks.domain.instance import DEFAULT_POOL
+from godel_tasks.domain.task import OnUncertain
+
+#: Names that may stand in keys and records: no spaces, no colons.
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+
+DEFAULT_MAX_QUEUE = 100_000
+
+
+def is_name(text: str) -> bool:
+    return NAME_PATTERN.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantConfig:
+    """What an operator sets.
+
+    `weight` is the share under contention, relative to the other tenants'; `max_queue` bounds the
+    tasks that wait, are delayed or on hold.
+    """
+
+    tenant_id: str
+    weight: float = 1.0
+    max_queue: int = DEFAULT_MAX_QUEUE
+    pool: str = DEFAULT_POOL
+    on_uncertain: OnUncertain | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantStatus:
+    """A tenant with its counters. `slot_ms` is slot time used so far; `average_ms` the moving
+    average of one attempt."""
+
+    config: TenantConfig
+    depth: int = 0
+    in_flight: int = 0
+    submitted: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    expired: int = 0
+    cancelled: int = 0
+    slot_ms: float = 0.0
+    average_ms: float = 0.0
+    virtual_time: float = 0.0

@@ -1,0 +1,201 @@
+"""One error tree.
+
+Every error says what was wrong (`message`), what to do (`hint`) and whether trying the very same
+call again may help (`retryable`).
+
+    GodelError
+    ├── SettingsError          the configuration is wrong (all problems in one error)
+    ├── SubmitError            refused at the door; nothing was written
+    │   ├── InvalidTask        a field is out of range or of the wrong kind
+    │   │   ├── PayloadTooLarge
+    │   │   └── PayloadNotSerializable
+    │   ├── UnknownTenant
+    │   ├── QueueFull          depth, limit, retry_after_s
+    │   ├── TaskConflict       the id is taken by another task
+    │   └── Unroutable         no registered instance could ever run it
+    ├── TaskError              about one task that was accepted
+    │   ├── TaskNotFound
+    │   ├── TaskFailed         the handler raised; its type and text are kept
+    │   ├── TaskTimedOut       an attempt ran longer than `timeout`, or past the `deadline`
+    │   ├── AttemptUncertain   an attempt may have run, and `on_uncertain` says fail or hold
+    │   ├── TaskUnroutable     buried: nobody could run it within `unroutable_after`
+    │   ├── TaskStateConflict  the act does not fit the task's state
+    │   └── ResultExpired      settled, but its result is no longer kept
+    ├── InstanceError          about an instance, or the way to it
+    │   ├── InstanceUnavailable
+    │   ├── UnknownInstance
+    │   ├── UnknownDriver
+    │   └── Unsupported        this driver or provider cannot do that
+    ├── StoreError             Redis
+    │   ├── StoreUnavailable
+    │   ├── StoreVersionError
+    │   └── StaleWriter        the writer's lease or generation is over; it must stop
+    └── WorkerError            a worker was started in a way that cannot work
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class GodelError(Exception):
+    """Base of every error that Godel raises.
+
+    `message` is one sentence; `hint` says what to do next; `retryable` says whether the same call
+    may succeed later without any change.
+    """
+
+    retryable = False
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, retryable: bool | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if retryable is not None:
+            self.retryable = retryable
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+def _rebuild(cls: type[GodelError], args: tuple[Any, ...], state: dict[str, Any]) -> GodelError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class SettingsError(GodelError):
+    """The configuration is wrong. `problems` lists every one of them, a line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("the settings are wrong:\n  " + "\n  ".join(problems))
+        self.problems = problems
+
+
+class SubmitError(GodelError):
+    """A task was refused at the door; nothing was written."""
+
+
+class InvalidTask(SubmitError):
+    """A field of the task is out of range or of the wrong kind."""
+
+
+class PayloadTooLarge(InvalidTask):
+    """The payload is larger than the cap (`GODEL_PAYLOAD_LIMIT_BYTES`)."""
+
+
+class PayloadNotSerializable(InvalidTask):
+    """The payload is neither bytes nor something that JSON can carry."""
+
+
+class UnknownTenant(SubmitError):
+    """No tenant of that name exists."""
+
+
+class QueueFull(SubmitError):
+    """The tenant's queue is at its limit. `depth` and `limit` count tasks; try again after
+    `retry_after_s` seconds."""
+
+    retryable = True
+
+    def __init__(self, tenant_id: str, *, depth: int, limit: int, retry_after_s: float) -> None:
+        super().__init__(
+            f"the queue of tenant {tenant_id!r} is full: {depth} tasks wait, the limit is {limit}",
+            hint=f"try again in {retry_after_s:.1f} s, or raise the tenant's max_queue",
+        )
+        self.tenant_id = tenant_id
+        self.depth = depth
+        self.limit = limit
+        self.retry_after_s = retry_after_s
+
+
+class TaskConflict(SubmitError):
+    """The task id is taken by a task with another tenant or body."""
+
+
+class Unroutable(SubmitError):
+    """`require_routable=True`, and no registered instance could ever run the task."""
+
+    retryable = True
+
+
+class TaskError(GodelError):
+    """About one task that was accepted."""
+
+
+class TaskNotFound(TaskError):
+    """No task of that id is waiting, running or remembered."""
+
+
+class TaskFailed(TaskError):
+    """The handler raised. The message carries the type and text of what it raised."""
+
+
+class TaskTimedOut(TaskError):
+    """An attempt ran longer than `timeout`, or the task did not end before its `deadline`."""
+
+
+class AttemptUncertain(TaskError):
+    """An attempt may have run to an unknown end, and `on_uncertain` forbids another one."""
+
+
+class TaskUnroutable(TaskError):
+    """Nobody could run the task within `GODEL_UNROUTABLE_AFTER_S`."""
+
+
+class TaskStateConflict(TaskError):
+    """The act does not fit the state that the task is in."""
+
+
+class ResultExpired(TaskError):
+    """The task was settled, and its result is no longer kept."""
+
+
+class InstanceError(GodelError):
+    """About an instance, or the way to it."""
+
+
+class InstanceUnavailable(InstanceError):
+    """The instance cannot be reached now."""
+
+    retryable = True
+
+
+class UnknownInstance(InstanceError):
+    """No instance of that id is registered."""
+
+
+class UnknownDriver(InstanceError):
+    """No driver of that name exists."""
+
+
+class Unsupported(InstanceError):
+    """This driver or provider cannot do that."""
+
+
+class StoreError(GodelError):
+    """About Redis."""
+
+
+class StoreUnavailable(StoreError):
+    """Redis did not answer."""
+
+    retryable = True
+
+
+class StoreVersionError(StoreError):
+    """The server is older than Redis 6.2."""
+
+
+class StaleWriter(StoreError):
+    """The writer's lease or generation is over: somebody else took over, and it must stop."""
+
+
+class WorkerError(GodelError):
+    """A worker was started in a way that cannot work."""

@@ -1,0 +1,189 @@
+"""The `Instance` contract, the roadmap's `IOpenClawInstance` member by member.
+
+Plural implementations stand in `drivers/`. One contract suite runs over every driver
+(tests/instances/test_contract.py).
+
+A driver keeps one `Connection` per endpoint: everything that a dispatcher sends to the instances
+behind that endpoint goes over it in batches. `Instance` is the view of one instance on top of it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+from godel_tasks.domain.attempt import Completion, Delivery
+from godel_tasks.domain.instance import HealthStatus, InstanceConfig, InstanceMetrics
+from godel_tasks.domain.session import Session, SessionConfig
+
+
+class TaskHandle(Protocol):
+    """What `submit_task` returns: the running attempt."""
+
+    @property
+    def key(self) -> str:
+        """`<task_id>:<attempt>`."""
+        ...
+
+    async def result(self) -> Completion:
+        """Wait for the end. Never raises for an attempt's own failure."""
+        ...
+
+
+class Instance(ABC):
+    """One agent server."""
+
+    @property
+    @abstractmethod
+    def instance_id(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def endpoint(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def workspace_dir(self) -> str: ...
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Ask the instance's provider to start it.
+
+        Raises:
+            Unsupported: its provider is `static`.
+        """
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """As `start`, to stop it."""
+
+    @abstractmethod
+    async def restart(self) -> None:
+        """As `start`, to restart it."""
+
+    @abstractmethod
+    async def health_check(self) -> HealthStatus:
+        """Never raises: an instance that cannot be reached is `unhealthy`, with the error."""
+
+    @abstractmethod
+    async def get_metrics(self) -> InstanceMetrics:
+        """What is not known is None.
+
+        Raises:
+            InstanceUnavailable: it cannot be reached.
+        """
+
+    @abstractmethod
+    async def submit_task(self, delivery: Delivery) -> TaskHandle:
+        """Start an attempt, or attach to it when the instance knows its key already.
+
+        Raises:
+            InstanceUnavailable: it cannot be reached; the attempt was not sent.
+        """
+
+    @abstractmethod
+    async def cancel_task(self, task_id: str) -> None:
+        """Ask the instance to stop the attempt that it runs for this task; idempotent. The end is
+        confirmed by the handle's completion.
+
+        Raises:
+            InstanceUnavailable: it cannot be reached.
+        """
+
+    @abstractmethod
+    async def create_session(self, config: SessionConfig) -> Session: ...
+
+    @abstractmethod
+    async def get_session(self, session_id: str) -> Session | None: ...
+
+    @abstractmethod
+    async def terminate_session(self, session_id: str) -> None:
+        """Idempotent: an unknown session is no error."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close what this view opened; idempotent."""
+
+
+class ConnectionListener(Protocol):
+    """Who is told what comes back over a connection. Called on the event loop; must not block."""
+
+    def on_completions(self, completions: Sequence[Completion]) -> None:
+        """Ends of attempts, in the order the instances sent them."""
+        ...
+
+    def on_connected(self, endpoint: str) -> None:
+        """The connection stands (again)."""
+        ...
+
+    def on_disconnected(self, endpoint: str, error: str) -> None:
+        """The connection broke. Attempts under way are neither lost nor settled yet: the
+        connection keeps trying to come back, and the dispatcher decides by the registry."""
+        ...
+
+
+class Connection(ABC):
+    """One dispatcher's way to the instances behind one endpoint.
+
+    Starts and stops by the common contract: idempotent, stop before start is safe, stop waits.
+    It reconnects by itself with backoff until it is stopped.
+    """
+
+    @property
+    @abstractmethod
+    def endpoint(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def connected(self) -> bool: ...
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Begin to connect; returns at once."""
+
+    @abstractmethod
+    async def stop(self) -> None: ...
+
+    @abstractmethod
+    def deliver(self, deliveries: Sequence[Delivery]) -> None:
+        """Send attempts, batched. An attempt whose key the instance knows is not run again: its
+        completion (now, or when it ends) comes over this connection instead. So sending the same
+        attempt again after a reconnect or by another dispatcher is how a run is adopted.
+
+        Raises:
+            InstanceUnavailable: not connected; nothing was sent.
+        """
+
+    @abstractmethod
+    def cancel(self, instance_id: str, keys: Sequence[str]) -> None:
+        """Ask for attempts to be stopped; each is confirmed by its completion. Unknown keys are
+        answered with a REJECTED completion. Does nothing while disconnected."""
+
+    @abstractmethod
+    def acknowledge(self, instance_id: str, keys: Sequence[str]) -> None:
+        """These completions are settled; the instance may forget them."""
+
+    @abstractmethod
+    async def inventory(self, instance_id: str) -> frozenset[str]:
+        """Keys of the attempts that the instance runs right now.
+
+        Raises:
+            InstanceUnavailable: it cannot be reached.
+        """
+
+
+class Driver(ABC):
+    """How to talk to a kind of instance."""
+
+    #: As the registry's `driver` field names it.
+    name: str
+
+    @abstractmethod
+    def open_connection(self, endpoint: str, listener: ConnectionListener) -> Connection:
+        """A connection, not started yet."""
+
+    @abstractmethod
+    def instance(self, config: InstanceConfig) -> Instance:
+        """The `Instance` view, for probes, the CLI and direct use. It connects by itself when it
+        is first used and is closed with `await instance.aclose()`."""

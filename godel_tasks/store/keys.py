@@ -1,0 +1,120 @@
+"""The one home of key names: Godel's data model in Redis.
+
+Everything of a cell shares the hash tag `{c00}`, everything of an instance `{i:<id>}`, everything
+of the registry `{registry}`: a script touches one tag only. Scripts declare their fixed keys in
+KEYS and derive the rest (marked ~) from the same tag; each script's header lists both.
+
+Cell, `godel:{cNN}:`...
+
+| key | type | holds | TTL | written by | read by |
+|---|---|---|---|---|---|
+| index | hash | id → state, epoch, seq, owner, tenant, class, level, digest, flags | none: an entry ends when its task settles | submit, claim, settle, due, cancel, reap, resolve, mark_running, bury_class | the same, lookups |
+| ~lane:<tenant>:<class>:<level> | list | packed records, FIFO | none: gone when empty | submit, settle, due, resolve, sweep | claim, bury_class |
+| ~ready:<class> | zset | tenant → virtual time when it was last keyed | none: gone when empty | submit, settle, due, claim | claim |
+| ~tenant:<tenant> | hash | weight, max_queue, pool, on_uncertain; depth, inflight, vt, avg, counters | none: lives as long as the tenant | put_tenant, submit, claim, settle | the same |
+| tenants | set | names | none: as above | put_tenant | lookups |
+| classes | hash | class → pool and requirement | none: dropped with its last live task | submit, finish | dispatchers |
+| live | hash | class → unsettled tasks | as classes | submit, settle, finish | the same |
+| waiting | hash | class → tasks in lanes, tombstones not counted | field gone at 0 | whoever moves a task in or out of a lane | dispatchers |
+| seqs | hash | lane → last sequence | field gone when the lane is | submit, lane entry | position |
+| tombs | hash | lane → tombstones in it | field gone at 0 | cancel, due, claim | sweep |
+| parked | hash | id → record of delayed tasks and holds | entry ends with the state | submit, settle | due, cancel, resolve |
+| ~evidence | hash | id → why a task is on hold | with the hold | settle | lookups |
+| due | zset | d:/x:/h:<id> → when it is due (ms) | members go when due or settled | submit, settle | due, claim |
+| ~held:<dispatcher> | hash | id → batch, epoch, instance, slot, estimate, time, record | none: reaped with its dispatcher | claim, settle, reap | renew, reap |
+| batches, settles | hash | dispatcher → last claim batch; last settle and its answer | with the dispatcher | claim, settle | the same |
+| leases | zset | dispatcher → lease end (ms) | member goes when reaped or left | renew | reap, claim |
+| gone | zset | reaped dispatcher → when | members of over a day are cut | reap | renew |
+| meta | hash | floor, tick, grace_until | none: three fields | claim, renew | the same |
+| ~cancels:<dispatcher> | hash | id → who asked | with the dispatcher | cancel, reap | renew |
+| ~outbox:<dispatcher>, outbox:- | hash | id → what is to be published | none: an entry goes once it is published | settle; finish | publisher |
+| ~settled:<n>, ~known:<n> | hash | id → letter and digest of settled tasks | 20 minutes; 48 hours | settle, finish | submit, cancel |
+| dead, dead_at | hash, zset | dead letters: id → record; id → when | control cuts what is past the retention | settle, bury_class | CLI |
+| unroutable | hash | class → since when, nobody can run it | field gone when routable or empty | dispatchers | bury_class, CLI |
+| wake | list | tokens, at most one a sleeper | 60 s | whoever adds work | dispatchers (BLPOP) |
+| sleepers | set | dispatchers that wait for a token | member goes when it claims or dies | sleep | wake |
+
+Instance, `godel:{i:<id>}:`...: info (hash: static and reported fields, generation, status; control
+drops it an hour after the instance died), slots (hash: slot → since, one per running task or
+reservation), orphans (hash: slot → attempt that may still run).
+
+Registry, `godel:{registry}:`...: instances (zset: id → lease end), events (stream, about 1,000),
+cells (hash: tenant → cell, when there are several).
+
+Results are Celery's own keys, `celery-task-meta-<id>`, with the TTL `GODEL_RESULT_EXPIRES_S`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_PREFIX = "godel:"
+
+#: Outbox of what no dispatcher settled (cancelled while waiting, expired, buried).
+SHARED_OUTBOX = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class CellKeys:
+    """Key names of one cell."""
+
+    prefix: str
+
+    @classmethod
+    def of(cls, cell: int) -> CellKeys:
+        return cls(f"{_PREFIX}{{c{cell:02d}}}:")
+
+    def fixed(self, name: str) -> str:
+        """A key that the cell has once: index, due, wake, ..."""
+        return self.prefix + name
+
+    def tenant(self, tenant_id: str) -> str:
+        return f"{self.prefix}tenant:{tenant_id}"
+
+    def held(self, dispatcher: str) -> str:
+        return f"{self.prefix}held:{dispatcher}"
+
+    def outbox(self, dispatcher: str) -> str:
+        return f"{self.prefix}outbox:{dispatcher}"
+
+    def cancels(self, dispatcher: str) -> str:
+        return f"{self.prefix}cancels:{dispatcher}"
+
+    def lane(self, tenant_id: str, class_id: str, level: int) -> str:
+        return f"{self.prefix}lane:{tenant_id}:{class_id}:{level}"
+
+    def ready(self, class_id: str) -> str:
+        return f"{self.prefix}ready:{class_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceKeys:
+    """Key names of one instance."""
+
+    prefix: str
+
+    @classmethod
+    def of(cls, instance_id: str) -> InstanceKeys:
+        return cls(f"{_PREFIX}{{i:{instance_id}}}:")
+
+    @property
+    def info(self) -> str:
+        return self.prefix + "info"
+
+    @property
+    def slots(self) -> str:
+        return self.prefix + "slots"
+
+    @property
+    def orphans(self) -> str:
+        return self.prefix + "orphans"
+
+
+REGISTRY_INSTANCES = _PREFIX + "{registry}:instances"
+REGISTRY_EVENTS = _PREFIX + "{registry}:events"
+REGISTRY_CELLS = _PREFIX + "{registry}:cells"
+
+
+def result_key(task_id: str) -> str:
+    """Where Celery's Redis result backend keeps a result."""
+    return f"celery-task-meta-{task_id}"

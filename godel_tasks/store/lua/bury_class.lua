@@ -1,0 +1,37 @@
+-- bury_class: fail what has waited too long in a class that no instance can run.
+-- KEYS: index classes live waiting due wake sleepers seqs tombs dead dead_at unroutable
+-- DERIVES: lane ready tenant outbox settled known
+-- ARGV: now class limit_ms batch_size text
+-- RETURNS: how many were buried
+-- include: base index record settled finish peek_lane wake
+local now_ms = clock(now)
+local since = tonumber(redis.call('HGET', unroutable, class) or integer(now_ms))
+if now_ms - since < tonumber(limit_ms) then return 0 end
+local buried = 0
+local function bury(r, e, letter, why, counter)
+  finish(now_ms, r.id, letter, e, '-', why, counter)
+  redis.call('ZREM', due, 'x:' .. r.id)
+  if redis.call('HINCRBY', waiting, e.class, -1) <= 0 then redis.call('HDEL', waiting, e.class) end
+  redis.call('HINCRBY', tenant_key(e.tenant), 'depth', -1)
+  buried = buried + 1
+end
+local function on_expired(r, e) bury(r, e, 'X', 'it did not start in time', 'expired') end
+
+for _, name in ipairs(redis.call('ZRANGE', ready_key(class), 0, -1)) do
+  for level = 0, 3 do
+    local lane = open_lane(lane_field(name, class, level), class, level)
+    local head = head_of(lane, now_ms, on_expired)
+    while head and buried < tonumber(batch_size) and now_ms - head.r.entry >= tonumber(limit_ms) do
+      redis.call('HSET', dead, head.r.id, head.record)
+      redis.call('ZADD', dead_at, integer(now_ms), head.r.id)
+      bury(head.r, head.e, 'F', text, 'failed')
+      lane.at = lane.at + 1
+      head = head_of(lane, now_ms, on_expired)
+    end
+    trim_lane(lane)
+  end
+  rekey_ready(name, class, tonumber(redis.call('ZSCORE', ready_key(class), name)))
+  if buried >= tonumber(batch_size) then break end
+end
+if buried > 0 then wake_up(1) end
+return buried

@@ -1,0 +1,162 @@
+-- claim: a fair batch for the slots held. The tenant with the lowest virtual time goes next; among
+-- the classes that still have a slot its highest level (aged) goes first; lanes are FIFO.
+-- KEYS: index held batches leases classes live waiting meta due sleepers seqs tombs
+-- DERIVES: lane ready tenant outbox settled known
+-- ARGV: now dispatcher batch max_take ageing_ms max_lag n_instances ...
+-- REST: 3 per instance (id, number of its first slot, slots), n_classes, 2 per class (class, "1,3,2")
+-- RETURNS: {"stale"} or {"ok", now, next due in ms or "", waiting (flat), held values}
+-- include: base index record heap settled finish peek_lane
+local now_ms = clock(now)
+if not redis.call('ZSCORE', leases, dispatcher) then return {'stale'} end
+redis.call('SREM', sleepers, dispatcher)
+
+local function answer(values)
+  local head = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+  return {'ok', integer(now_ms), head[2] or '', redis.call('HGETALL', waiting), values}
+end
+
+-- A repeat (its reply was lost) is answered by re-reading what that batch took.
+if tonumber(redis.call('HGET', batches, dispatcher) or '0') >= tonumber(batch) then
+  local all, values = redis.call('HGETALL', held), {}
+  for i = 2, #all, 2 do
+    if string.match(all[i], '^(%d+) ') == batch then values[#values + 1] = all[i] end
+  end
+  return answer(values)
+end
+redis.call('HSET', batches, dispatcher, batch)
+
+local instances, supply, at = {}, 0, 1
+for i = 1, tonumber(n_instances) do
+  instances[i] = {id = REST[at], slot = tonumber(REST[at + 1]), left = tonumber(REST[at + 2])}
+  supply = supply + instances[i].left
+  at = at + 3
+end
+local wanted = {}
+local n_classes = tonumber(REST[at])
+for i = 1, n_classes do
+  local preference = {}
+  for number in string.gmatch(REST[at + 2 * i], '%d+') do preference[#preference + 1] = tonumber(number) end
+  wanted[i] = {name = REST[at + 2 * i - 1], order = preference, pos = 1, read = 0, bound = -math.huge}
+end
+
+local function slot_of(class)
+  while class.pos <= #class.order do
+    local instance = instances[class.order[class.pos]]
+    if instance.left > 0 then return instance end
+    class.pos = class.pos + 1
+  end
+  return nil
+end
+
+local floor = tonumber(redis.call('HGET', meta, 'floor') or '0')
+local tenants, heap, touched_lanes = {}, {}, {}
+local lag = tonumber(max_lag)
+
+-- The next tenants of a class's ready index. Their scores are lower bounds of their virtual times.
+local CHUNK = 16
+local function load_tenants(class)
+  local rows = redis.call('ZRANGE', ready_key(class.name), class.read, class.read + CHUNK - 1, 'WITHSCORES')
+  class.read = class.read + #rows / 2
+  class.bound = #rows < 2 * CHUNK and math.huge or tonumber(rows[#rows])
+  for i = 1, #rows, 2 do
+    local name = rows[i]
+    local t = tenants[name]
+    if not t then
+      local f = redis.call('HMGET', tenant_key(name), 'vt', 'weight', 'avg')
+      t = {name = name, vt = math.max(tonumber(f[1] or '0'), floor - lag), weight = tonumber(f[2] or '1'),
+        estimate = tonumber(f[3] or '100'), classes = {}, lanes = {}, taken = 0}
+      tenants[name] = t
+    end
+    t.classes[#t.classes + 1] = class
+    if not t.queued then
+      t.queued = true
+      heap_push(heap, t)
+    end
+  end
+end
+
+local function on_expired(r, e)
+  finish(now_ms, r.id, 'X', e, '-', 'it did not start in time', 'expired')
+  redis.call('ZREM', due, 'x:' .. r.id)
+  if redis.call('HINCRBY', waiting, e.class, -1) <= 0 then redis.call('HDEL', waiting, e.class) end
+  redis.call('HINCRBY', tenant_key(e.tenant), 'depth', -1)
+end
+
+local function best_lane(t)
+  local best, best_level, best_entry, best_class
+  for _, class in ipairs(t.classes) do
+    if slot_of(class) then
+      for level = 0, 3 do
+        local field = lane_field(t.name, class.name, level)
+        local lane = t.lanes[field]
+        if not lane then
+          lane = open_lane(field, class.name, level)
+          t.lanes[field] = lane
+        end
+        local head = head_of(lane, now_ms, on_expired)
+        if head then
+          local aged = level - math.floor((now_ms - head.r.entry) / tonumber(ageing_ms))
+          if not best or aged < best_level or (aged == best_level and head.r.entry < best_entry) then
+            best, best_level, best_entry, best_class = lane, aged, head.r.entry, class
+          end
+        end
+      end
+    end
+  end
+  return best, best_class
+end
+
+local values, held_pairs, index_pairs, class_taken = {}, {}, {}, {}
+local limit = math.min(tonumber(max_take), supply)
+while #values < limit do
+  for _, class in ipairs(wanted) do
+    if slot_of(class) then
+      while class.bound < math.huge and (#heap == 0 or heap[1].vt > class.bound) do load_tenants(class) end
+    end
+  end
+  if #heap == 0 then break end
+  local t = heap_pop(heap)
+  local lane, class = best_lane(t)
+  if lane then
+    local item, instance = lane.buf[lane.at], slot_of(class)
+    lane.at = lane.at + 1
+    local epoch = item.e.epoch + 1
+    local value = batch .. ' ' .. epoch .. ' ' .. instance.id .. ' ' .. dispatcher .. '/' .. instance.slot
+      .. ' ' .. t.estimate .. ' ' .. integer(now_ms) .. '\n' .. item.record
+    instance.slot, instance.left = instance.slot + 1, instance.left - 1
+    values[#values + 1] = value
+    held_pairs[#held_pairs + 1] = item.r.id
+    held_pairs[#held_pairs + 1] = value
+    index_pairs[#index_pairs + 1] = item.r.id
+    index_pairs[#index_pairs + 1] = index_entry('C', epoch, item.r.seq, dispatcher, t.name, class.name,
+      item.r.level, item.e.digest, '-')
+    class_taken[class.name] = (class_taken[class.name] or 0) + 1
+    t.taken = t.taken + 1
+    floor = math.max(floor, t.vt)
+    t.vt = t.vt + t.estimate / t.weight
+    heap_push(heap, t)
+  else
+    t.queued = false
+  end
+end
+
+if #values > 0 then
+  bulk('HSET', held, held_pairs)
+  bulk('HSET', index, index_pairs)
+  redis.call('HSET', meta, 'floor', string.format('%.3f', floor))
+  for class, count in pairs(class_taken) do
+    if redis.call('HINCRBY', waiting, class, -count) <= 0 then redis.call('HDEL', waiting, class) end
+  end
+end
+for _, t in pairs(tenants) do
+  for _, lane in pairs(t.lanes) do trim_lane(lane) end
+  if t.taken > 0 then
+    redis.call('HSET', tenant_key(t.name), 'vt', string.format('%.3f', t.vt))
+    redis.call('HINCRBY', tenant_key(t.name), 'depth', -t.taken)
+    redis.call('HINCRBY', tenant_key(t.name), 'inflight', t.taken)
+  end
+  for _, class in ipairs(t.classes) do
+    if t.lanes[lane_field(t.name, class.name, 0)] then rekey_ready(t.name, class.name, t.vt) end
+  end
+end
+return answer(values)

@@ -1,0 +1,43 @@
+-- lane: entering one, at the tail (new, promoted, retried) or at the head (handed back).
+-- Needs: index, seqs, waiting, meta bound by the script; base.lua.
+
+-- A tenant that becomes runnable in a class joins its ready index at its virtual time, but never
+-- in the past: the floor is the virtual time that was served last.
+local function join_ready(tenant, class)
+  local key = tenant_key(tenant)
+  local vt = tonumber(redis.call('HGET', key, 'vt') or '0')
+  local floor = tonumber(redis.call('HGET', meta, 'floor') or '0')
+  if vt < floor then
+    vt = floor
+    redis.call('HSET', key, 'vt', string.format('%.3f', vt))
+  end
+  redis.call('ZADD', ready_key(class), 'NX', string.format('%.3f', vt), tenant)
+end
+
+local function next_seqs(field, count)
+  return redis.call('HINCRBY', seqs, field, count) - count
+end
+
+local function counted(tenant, class, count)
+  redis.call('HINCRBY', waiting, class, count)
+  if redis.call('ZSCORE', ready_key(class), tenant) == false then join_ready(tenant, class) end
+end
+
+-- Puts one record, whose header is parsed as r, at the tail with a new sequence.
+local function enter_tail(r, body, epoch, digest, now)
+  local field = lane_field(r.tenant, r.class, r.level)
+  local seq = integer(next_seqs(field, 1) + 1)
+  redis.call('RPUSH', lane_key(field), record_head(r.id, r.tenant, r.class, r.level, r.attempt,
+    seq, now, r.start_by, r.deadline) .. body)
+  redis.call('HSET', index, r.id,
+    index_entry('W', epoch, seq, '-', r.tenant, r.class, r.level, digest, '-'))
+  counted(r.tenant, r.class, 1)
+end
+
+-- Puts one record back at the head, with its old sequence and entry time.
+local function enter_head(r, record, epoch, digest)
+  redis.call('LPUSH', lane_key(lane_field(r.tenant, r.class, r.level)), record)
+  redis.call('HSET', index, r.id,
+    index_entry('W', epoch, r.seq, '-', r.tenant, r.class, r.level, digest, '-'))
+  counted(r.tenant, r.class, 1)
+end

@@ -1,0 +1,15 @@
+-- put_tenant: create a tenant, or change some of its fields.
+-- KEYS: tenants tenant meta
+-- ARGV: tenant_id create ...
+-- REST: pairs (field, value)
+-- RETURNS: "created", "changed", "exists" or "unknown"
+-- include: base
+local exists = redis.call('SISMEMBER', tenants, tenant_id) == 1
+if exists and create == 'new' then return 'exists' end
+if not exists and create == 'change' then return 'unknown' end
+if not exists then
+  redis.call('SADD', tenants, tenant_id)
+  redis.call('HSET', tenant, 'vt', redis.call('HGET', meta, 'floor') or '0', 'depth', 0, 'inflight', 0)
+end
+if #REST > 0 then redis.call('HSET', tenant, unpack(REST)) end
+return exists and 'changed' or 'created'

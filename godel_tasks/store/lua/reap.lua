@@ -1,0 +1,42 @@
+-- reap: take over what a dead dispatcher held, the epoch raised, the attempt kept.
+-- KEYS: index leases gone meta held_dead held_own batches settles sleepers outbox_dead cancels_dead cancels_own
+-- ARGV: now reaper dead limit
+-- RETURNS: {"grace", until} | {"alive"} | {"stale"} | {"done"} | {"ok", held values taken over}
+-- include: base index record
+local now_ms = clock(now)
+local until_ms = tonumber(redis.call('HGET', meta, 'grace_until') or '0')
+if now_ms < until_ms then return {'grace', integer(until_ms)} end
+local own = redis.call('ZSCORE', leases, reaper)
+if not own or tonumber(own) <= now_ms then return {'stale'} end
+local lease = redis.call('ZSCORE', leases, dead)
+if not lease then return {'done'} end
+if tonumber(lease) > now_ms then return {'alive'} end
+redis.call('ZADD', gone, integer(now_ms), dead)
+redis.call('ZREMRANGEBYSCORE', gone, '-inf', integer(now_ms - 86400000))
+
+local rows = redis.call('HSCAN', held_dead, '0', 'COUNT', limit)[2]
+local values = {}
+for i = 1, #rows, 2 do
+  local id, value = rows[i], rows[i + 1]
+  local entry = redis.call('HGET', index, id)
+  local e = entry and parse_index(entry)
+  if e and e.owner == dead then
+    local epoch = e.epoch + 1
+    local _, _, instance, slot, estimate, claimed = string.find(value, '^%d+ %d+ (%S+) (%S+) (%S+) (%S+)\n')
+    local taken = '0 ' .. epoch .. ' ' .. instance .. ' ' .. slot .. ' ' .. estimate .. ' ' .. claimed
+      .. '\n' .. record_of_held(value)
+    redis.call('HSET', held_own, id, taken)
+    redis.call('HSET', index, id, index_entry(e.state, epoch, e.seq, reaper, e.tenant, e.class, e.level, e.digest, e.flags))
+    if e.flags == 'c' then redis.call('HSET', cancels_own, id, 'reaped') end
+    values[#values + 1] = taken
+  end
+  redis.call('HDEL', held_dead, id)
+end
+if redis.call('HLEN', held_dead) == 0 and redis.call('HLEN', outbox_dead) == 0 then
+  redis.call('ZREM', leases, dead)
+  redis.call('HDEL', batches, dead)
+  redis.call('HDEL', settles, dead)
+  redis.call('SREM', sleepers, dead)
+  redis.call('DEL', cancels_dead)
+end
+return {'ok', values}

@@ -1,0 +1,12 @@
+-- register: an instance comes (again): a new generation. Whatever ran under the old one is over, so
+-- its slots are free.
+-- KEYS: info slots orphans
+-- ARGV: now ...
+-- REST: pairs (field, value) of the static fields
+-- RETURNS: the generation
+-- include: base
+local generation = redis.call('HINCRBY', info, 'generation', 1)
+redis.call('DEL', slots, orphans)
+redis.call('HSET', info, 'status', 'up', 'registered_ms', integer(clock(now)), unpack(REST))
+redis.call('PERSIST', info)
+return generation

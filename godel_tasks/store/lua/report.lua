@@ -1,0 +1,11 @@
+-- report: an instance's heartbeat, written only by the generation that is in force.
+-- KEYS: info
+-- ARGV: generation ...
+-- REST: pairs (field, value) of the reported fields
+-- RETURNS: "ok", or "stale" when a newer registration (or none) is in force
+-- include: base
+if redis.call('HGET', info, 'generation') ~= generation or redis.call('HGET', info, 'status') == 'dead' then
+  return 'stale'
+end
+redis.call('HSET', info, unpack(REST))
+return 'ok'

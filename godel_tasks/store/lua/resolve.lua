@@ -1,0 +1,28 @@
+-- resolve: a person decides about a task on hold.
+-- KEYS: index classes live waiting meta due wake sleepers parked seqs tombs
+-- DERIVES: lane ready tenant outbox settled known evidence
+-- ARGV: now id verdict text
+-- verdicts: retry (another attempt), fail, succeed (text is the result as JSON)
+-- RETURNS: "ok", "unknown", or the letter of the state that it is in instead
+-- include: base index record lane wake settled finish
+local now_ms = clock(now)
+local entry = redis.call('HGET', index, id)
+if not entry then return 'unknown' end
+local e = parse_index(entry)
+if e.state ~= 'H' then return e.state end
+local record = redis.call('HGET', parked, id)
+redis.call('HDEL', parked, id)
+redis.call('HDEL', P .. 'evidence', id)
+redis.call('ZREM', due, 'h:' .. id)
+if verdict == 'retry' then
+  local r = parse_record(record)
+  r.attempt, r.start_by = r.attempt + 1, r.deadline
+  enter_tail(r, body_of(record), e.epoch, e.digest, now_ms)
+  if r.start_by > 0 then redis.call('ZADD', due, integer(r.start_by), 'x:' .. id) end
+else
+  local letter = verdict == 'succeed' and 'S' or 'F'
+  finish(now_ms, id, letter, e, '-', text, letter == 'S' and 'succeeded' or 'failed')
+  redis.call('HINCRBY', tenant_key(e.tenant), 'depth', -1)
+end
+wake_up(1)
+return 'ok'

@@ -1,0 +1,138 @@
+-- settle: the ends of attempts, fenced on owner and epoch. Outcome and outbox entry are one write.
+-- KEYS: index held outbox settles classes live waiting meta due wake sleepers parked seqs tombs dead dead_at
+-- DERIVES: lane ready tenant settled known
+-- ARGV: now dispatcher sequence ...
+-- REST: 3 per task: id, "verb epoch estimate actual_ms after_ms letter bury", data
+-- verbs: T terminal (data is the outbox entry), R retry after after_ms, B back to the head of its lane,
+--   H hold for after_ms or to its deadline (data is the evidence)
+-- RETURNS: one letter per task: o settled, s stale (somebody else owns it now)
+-- include: base index record lane wake settled finish
+-- A repeat (its reply was lost) gets the answer of the first time.
+local stored = redis.call('HGET', settles, dispatcher)
+if stored then
+  local last, letters = string.match(stored, '^(%d+) (%a*)$')
+  if tonumber(last) >= tonumber(sequence) then return letters end
+end
+local now_ms = clock(now)
+local ids = {}
+for i = 1, #REST, 3 do ids[#ids + 1] = REST[i] end
+local entries = hmget(index, ids)
+
+local letters, gone, outbox_pairs, short, long, undue = {}, {}, {}, {}, {}, {}
+local per_tenant, per_class, handed_back, reentered = {}, {}, {}, 0
+local COUNTER = {S = 'succeeded', F = 'failed', X = 'expired', K = 'cancelled'}
+
+local function tally(tenant)
+  local t = per_tenant[tenant]
+  if not t then
+    t = {inflight = 0, depth = 0, cost = 0, ran = 0, charge = 0, counters = {}}
+    per_tenant[tenant] = t
+  end
+  return t
+end
+
+local function reenter(n, id, e, verb, after, data)
+  local record = record_of_held(redis.call('HGET', held, id))
+  local r = parse_record(record)
+  tally(e.tenant).depth = tally(e.tenant).depth + 1
+  if verb == 'B' then
+    handed_back[#handed_back + 1] = {r, record, e}
+    if r.start_by > 0 then redis.call('ZADD', due, integer(r.start_by), 'x:' .. id) end
+  elseif verb == 'R' then
+    r.attempt, r.start_by = r.attempt + 1, r.deadline
+    if after <= 0 then
+      enter_tail(r, body_of(record), e.epoch, e.digest, now_ms)
+      reentered = reentered + 1
+    else
+      redis.call('HSET', parked, id, record_head(id, r.tenant, r.class, r.level, r.attempt, 0, now_ms, r.start_by, r.deadline) .. body_of(record))
+      redis.call('HSET', index, id, index_entry('D', e.epoch, 0, '-', e.tenant, e.class, e.level, e.digest, 'r'))
+      redis.call('ZADD', due, integer(now_ms + after), 'd:' .. id)
+      wake_up(1)
+    end
+    if r.start_by > 0 then redis.call('ZADD', due, integer(r.start_by), 'x:' .. id) end
+  else
+    redis.call('HSET', parked, id, record)
+    redis.call('HSET', P .. 'evidence', id, data)
+    redis.call('HSET', index, id, index_entry('H', e.epoch, 0, '-', e.tenant, e.class, e.level, e.digest, '-'))
+    local till = r.deadline > 0 and r.deadline or now_ms + after
+    redis.call('ZADD', due, integer(till), 'h:' .. id)
+  end
+end
+
+for n = 1, #ids do
+  local id = ids[n]
+  local verb, epoch, estimate, actual, after, letter, bury =
+    string.match(REST[n * 3 - 1], '^(%u) (%d+) (%S+) (%S+) (%S+) (%S) (%d)$')
+  local e = entries[n] and parse_index(entries[n])
+  if not e or e.owner ~= dispatcher or e.epoch ~= tonumber(epoch) then
+    letters[n] = 's'
+  else
+    letters[n] = 'o'
+    local t = tally(e.tenant)
+    t.inflight = t.inflight + 1
+    t.charge = t.charge + tonumber(actual) - tonumber(estimate)
+    if verb ~= 'B' then
+      t.cost = t.cost + tonumber(actual)
+      t.ran = t.ran + 1
+    end
+    local data = REST[n * 3]
+    if verb ~= 'T' and e.flags == 'c' then
+      -- It was to be cancelled while it ran, and now runs nowhere.
+      verb, letter, bury = 'T', 'K', '0'
+      data = '!K ' .. e.tenant .. ' ' .. integer(now_ms) .. ' cancelled'
+    end
+    if verb == 'T' then
+      if bury == '1' then
+        redis.call('HSET', dead, id, record_of_held(redis.call('HGET', held, id)))
+        redis.call('ZADD', dead_at, integer(now_ms), id)
+      end
+      gone[#gone + 1] = id
+      undue[#undue + 1] = 'x:' .. id
+      outbox_pairs[#outbox_pairs + 1] = id
+      outbox_pairs[#outbox_pairs + 1] = data
+      short[#short + 1] = id
+      short[#short + 1] = letter .. ' ' .. e.digest
+      if e.digest ~= '-' then
+        long[#long + 1] = id
+        long[#long + 1] = letter .. ' ' .. e.digest
+      end
+      per_class[e.class] = (per_class[e.class] or 0) + 1
+      local counter = COUNTER[letter]
+      t.counters[counter] = (t.counters[counter] or 0) + 1
+    else
+      reenter(n, id, e, verb, tonumber(after), data)
+    end
+    if e.flags == 'c' then redis.call('HDEL', cancels_key(dispatcher), id) end
+    redis.call('HDEL', held, id)
+  end
+end
+
+for i = #handed_back, 1, -1 do
+  local item = handed_back[i]
+  enter_head(item[1], item[2], item[3].epoch, item[3].digest)
+end
+if #handed_back + reentered > 0 then wake_up(#handed_back + reentered) end
+
+if #gone > 0 then
+  bulk('HDEL', index, gone)
+  bulk('HSET', outbox, outbox_pairs)
+  remember(now_ms, short, long)
+  if redis.call('EXISTS', due) == 1 then bulk('ZREM', due, undue) end
+  for class, count in pairs(per_class) do drop_live(class, count) end
+end
+for tenant, t in pairs(per_tenant) do
+  local key = tenant_key(tenant)
+  local f = redis.call('HMGET', key, 'vt', 'weight', 'avg')
+  local avg = tonumber(f[3] or '100')
+  -- The moving average forgets half of the past in about 14 tasks.
+  if t.ran > 0 then avg = avg + (1 - 0.95 ^ t.ran) * (math.max(t.cost / t.ran, 1) - avg) end
+  redis.call('HSET', key, 'avg', string.format('%.3f', avg),
+    'vt', string.format('%.3f', tonumber(f[1] or '0') + t.charge / tonumber(f[2] or '1')))
+  redis.call('HINCRBY', key, 'inflight', -t.inflight)
+  if t.depth > 0 then redis.call('HINCRBY', key, 'depth', t.depth) end
+  if t.cost > 0 then redis.call('HINCRBYFLOAT', key, 'slot_ms', string.format('%.3f', t.cost)) end
+  for counter, count in pairs(t.counters) do redis.call('HINCRBY', key, counter, count) end
+end
+local text = table.concat(letters)
+redis.call('HSET', settles, dispatcher, sequence .. ' ' .. text)
+return text

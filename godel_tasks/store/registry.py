@@ -1,0 +1,235 @@
+"""InstanceRegistry: instances in Redis hashes, with lease and generation (first form).
+
+An instance registers (a new generation each time), heartbeats, and leaves. Its hash is written
+before its registry lease, so that nobody sees a half-written instance; a stale process, whose
+generation is over, can write nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from godel_tasks.domain.instance import (
+    InstanceConfig,
+    InstanceMetrics,
+    InstanceRecord,
+    InstanceStatus,
+)
+from godel_tasks.store.command import Command, call, pairs, plain, text
+from godel_tasks.store.keys import REGISTRY_EVENTS, REGISTRY_INSTANCES, InstanceKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """One look at the registry: Redis's time, the newest event's id, lease ends (ms) by id."""
+
+    now_ms: int
+    newest_event: str
+    leases: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsReply:
+    """`status` is "up", "draining", "dead" or "gone" (not registered)."""
+
+    status: str
+    generation: int
+    granted: int
+    used: int
+    capacity: int
+    orphaned: int
+
+
+def _config_fields(config: InstanceConfig) -> list[str]:
+    return [
+        *("endpoint", config.endpoint, "driver", config.driver, "capacity", str(config.capacity)),
+        *("region", config.region, "pool", config.pool, "provider", config.provider),
+        *("workspace_dir", config.workspace_dir, "credentials", config.credentials),
+        *("capabilities", msgspec.json.encode(config.capabilities).decode()),
+    ]
+
+
+def _metrics_fields(metrics: InstanceMetrics) -> list[str]:
+    fields: list[str] = []
+    for name in msgspec.structs.fields(_Metrics):
+        value = getattr(metrics, name.name)
+        fields += (name.name, "" if value is None else str(value))
+    return fields
+
+
+class _Metrics(msgspec.Struct):
+    cpu_usage: float | None
+    memory_usage: float | None
+    active_sessions: int | None
+    queued_tasks: int | None
+    completed_tasks: int | None
+    failed_tasks: int | None
+
+
+def _metrics(fields: Mapping[str, str]) -> InstanceMetrics:
+    def number(name: str, kind: Callable[[str], Any]) -> Any:
+        value = fields.get(name, "")
+        return kind(value) if value else None
+
+    return InstanceMetrics(
+        number("cpu_usage", float),
+        number("memory_usage", float),
+        number("active_sessions", int),
+        number("queued_tasks", int),
+        number("completed_tasks", int),
+        number("failed_tasks", int),
+    )
+
+
+def record_of(instance_id: str, fields: Mapping[str, str], lease_until_ms: int) -> InstanceRecord:
+    """An instance from its hash."""
+    config = InstanceConfig(
+        instance_id=instance_id,
+        endpoint=fields["endpoint"],
+        driver=fields["driver"],
+        capacity=int(fields["capacity"]),
+        region=fields["region"],
+        pool=fields["pool"],
+        capabilities=msgspec.json.decode(fields["capabilities"], type=dict[str, str]),
+        workspace_dir=fields["workspace_dir"],
+        provider=fields["provider"],
+        credentials=fields["credentials"],
+    )
+    return InstanceRecord(
+        config=config,
+        generation=int(fields["generation"]),
+        status=InstanceStatus(fields["status"]),
+        lease_until_ms=lease_until_ms,
+        registered_ms=int(fields.get("registered_ms", "0")),
+        metrics=_metrics(fields),
+    )
+
+
+class InstanceRegistry:
+    """Commands about instances. `now_ms` as for `CellCommands`."""
+
+    def __init__(self, now_ms: Callable[[], int] = lambda: 0) -> None:
+        self.now_ms = now_ms
+
+    def register(self, config: InstanceConfig) -> Command[int]:
+        """A new generation of the instance; then `attend` it with "instance.registered"."""
+        keys = InstanceKeys.of(config.instance_id)
+        return call(
+            "register",
+            keys=[keys.info, keys.slots, keys.orphans],
+            args=[self.now_ms(), *_config_fields(config)],
+            decode=int,
+        )
+
+    def report(
+        self, *, instance_id: str, generation: int, metrics: InstanceMetrics, draining: bool
+    ) -> Command[bool]:
+        """A heartbeat's fields; False when another generation is in force."""
+        fields = ["status", "draining" if draining else "up", *_metrics_fields(metrics)]
+        return call(
+            "report",
+            keys=[InstanceKeys.of(instance_id).info],
+            args=[generation, *fields],
+            decode=lambda reply: text(reply) == "ok",
+        )
+
+    def attend(
+        self, *, instance_ids: Sequence[str], lease_ms: int, event: str = ""
+    ) -> Command[int]:
+        """Renew registry leases; `event` tells everybody of a change."""
+        return call(
+            "attend",
+            keys=[REGISTRY_INSTANCES, REGISTRY_EVENTS],
+            args=[self.now_ms(), lease_ms, event, *instance_ids],
+            decode=int,
+        )
+
+    def depart(self, *, instance_id: str, event: str = "instance.deregistered") -> Command[bool]:
+        """Take it out of the registry; its hash stays until `forget`."""
+        return call(
+            "depart",
+            keys=[REGISTRY_INSTANCES, REGISTRY_EVENTS],
+            args=[instance_id, event],
+            decode=lambda reply: int(reply) == 1,
+        )
+
+    def forget(self, *, instance_id: str) -> Command[int]:
+        keys = InstanceKeys.of(instance_id)
+        return plain("DEL", keys.info, keys.slots, keys.orphans, decode=int)
+
+    def set_status(self, *, instance_id: str, status: InstanceStatus) -> Command[int]:
+        return plain("HSET", InstanceKeys.of(instance_id).info, "status", status.value, decode=int)
+
+    def expire_info(self, *, instance_id: str, after_ms: int) -> Command[int]:
+        """Let the hash of a dead instance go by itself after a while."""
+        return plain("PEXPIRE", InstanceKeys.of(instance_id).info, after_ms, decode=int)
+
+    def fleet(self) -> Command[Fleet]:
+        return call(
+            "fleet",
+            keys=[REGISTRY_INSTANCES, REGISTRY_EVENTS],
+            args=[self.now_ms()],
+            decode=lambda reply: Fleet(
+                int(reply[0]),
+                text(reply[1]),
+                {name: int(float(end)) for name, end in pairs(reply[2]).items()},
+            ),
+        )
+
+    def fields(self, *, instance_id: str) -> Command[dict[str, str]]:
+        """The instance's hash, empty when there is none."""
+        return plain(
+            "HGETALL",
+            InstanceKeys.of(instance_id).info,
+            decode=lambda reply: {text(k): text(v) for k, v in reply.items()},
+        )
+
+    def slots(
+        self,
+        *,
+        instance_id: str,
+        generation: int,
+        dispatcher: str,
+        first: int = 0,
+        count: int = 0,
+        free: Sequence[str] = (),
+    ) -> Command[SlotsReply]:
+        """Give slots back and take `count` new ones, numbered from `first`. May be repeated."""
+        keys = InstanceKeys.of(instance_id)
+        return call(
+            "slots",
+            keys=[keys.info, keys.slots, keys.orphans],
+            args=[self.now_ms(), generation, dispatcher, first, count, *free],
+            decode=lambda reply: SlotsReply(text(reply[0]), *(int(n) for n in reply[1:])),
+        )
+
+    def slots_used(self, *, instance_id: str) -> tuple[Command[int], Command[int]]:
+        """How many slots are held, and how many orphaned."""
+        keys = InstanceKeys.of(instance_id)
+        return plain("HLEN", keys.slots, decode=int), plain("HLEN", keys.orphans, decode=int)
+
+    def orphan(
+        self, *, instance_id: str, owner: str, slots: Mapping[str, str], free_rest: bool
+    ) -> Command[int]:
+        """Slots (name → attempt's key) whose run may go on unattended. `free_rest` frees the
+        owner's other slots: after its death only."""
+        keys = InstanceKeys.of(instance_id)
+        flat = [part for pair in slots.items() for part in pair]
+        return call(
+            "orphan_slots",
+            keys=[keys.slots, keys.orphans],
+            args=[owner, int(free_rest), *flat],
+            decode=lambda reply: int(reply[0]),
+        )
+
+    def orphans(self, *, instance_id: str) -> Command[dict[str, str]]:
+        """Orphaned slots: name → attempt's key."""
+        return plain(
+            "HGETALL",
+            InstanceKeys.of(instance_id).orphans,
+            decode=lambda reply: {text(k): text(v) for k, v in reply.items()},
+        )
