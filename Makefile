@@ -1,0 +1,75 @@
+# Everything that a contributor or a CI machine runs. `make help` lists it.
+#
+# The virtual environment is made once and re-used until the lock or pyproject.toml changes.
+# PYTHON chooses the interpreter that makes it:  make setup PYTHON=python3.13
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.godel-setup
+
+# One seeded round of anything random; the long runs take these.
+ROUNDS ?= 100
+SEED   ?= 1
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench chaos mutants lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv from the lock (hashes checked) and install Godel into it, editable
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Godel needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1 || true)." >&2; \
+	  echo "Name another one: make setup PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "making $(VENV) with $$($(PYTHON) -V)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMP): requirements/dev.lock pyproject.toml | $(BIN)/python
+	@echo "installing requirements/dev.lock into $(VENV)"
+	@$(PIP) install --require-hashes --no-deps -r requirements/dev.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## thousands of real tasks of three tenants; an instance and a dispatcher are killed on the way
+	@$(BIN)/godel demo
+
+test: $(STAMP) ## every test, one seeded round of anything random
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## formatting, lint, types, layers, dependencies
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/deptry godel_tasks workers config
+
+bench: $(STAMP) ## the benchmarks behind benchmarks/RESULTS.md (minutes)
+	@$(BIN)/python -m benchmarks.submit --json
+	@$(BIN)/python -m benchmarks.e2e --json
+	@$(BIN)/python -m benchmarks.idle --json
+
+chaos: $(STAMP) ## kill and stop processes at random under load: make chaos ROUNDS=100 SEED=1
+	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
+
+mutants: $(STAMP) ## plant ten bugs, each must be found by a test
+	@$(BIN)/python -m tests.mutants
+
+# --universal: one resolution for every platform and every Python from 3.11 on.
+UV_COMPILE = uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
+             --no-header --quiet
+
+lock: ## resolve requirements/*.lock again from pyproject.toml (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
+	@$(UV_COMPILE) -o requirements/runtime.lock
+	@$(UV_COMPILE) --group dev -c requirements/runtime.lock -o requirements/dev.lock
+
+clean: ## remove caches and build products (not .venv, not your data)
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
