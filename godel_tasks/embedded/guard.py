@@ -20,16 +20,16 @@ trap '' INT TERM HUP
 first='' last=''
 drop() { for p in $1; do [ "$p" = "$2" ] || printf '%s ' "$p"; done; }
 end() {
-  for p in $1; do kill -TERM -- "-$p" 2>/dev/null; done
+  for p in $1; do kill -s TERM -- "-$p" 2>/dev/null; done
   i=0
   while [ "$i" -lt "$GRACE" ]; do
     alive=''
-    for p in $1; do kill -0 -- "-$p" 2>/dev/null && alive=1; done
+    for p in $1; do kill -s 0 -- "-$p" 2>/dev/null && alive=1; done
     [ -z "$alive" ] && return
     sleep 0.1
     i=$((i + 1))
   done
-  for p in $1; do kill -KILL -- "-$p" 2>/dev/null; done
+  for p in $1; do kill -s KILL -- "-$p" 2>/dev/null; done
 }
 while read -r verb pid; do
   case $verb in

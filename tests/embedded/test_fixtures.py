@@ -15,5 +15,5 @@ def test_the_plain_server_is_empty_and_takes_writes(redis_url: str) -> None:
 def test_the_cluster_server_refuses_keys_of_two_slots(cluster_url: str) -> None:
     with redis.Redis.from_url(cluster_url) as client:
         assert client.eval("return #KEYS", 2, "{c00}:a", "{c00}:b") == 2
-        with pytest.raises(redis.ResponseError, match="(?i)slot"):
+        with pytest.raises(redis.ResponseError, match=r"(?i)slot"):
             client.eval("return #KEYS", 2, "{c00}:a", "{c01}:b")
