@@ -43,16 +43,21 @@ class End(StrEnum):
     FAILED = "failed"
     #: The attempt was cancelled, and it has stopped.
     CANCELLED = "cancelled"
-    #: The attempt ran out of its time, and it has stopped.
+    #: The attempt ran out of its time. It has stopped, or it cannot be stopped (a sync handler on
+    #: a thread) and holds its slot on the instance until its function returns.
     TIMED_OUT = "timed_out"
     #: The instance did not start it (full, draining, another generation): costs no attempt.
     REJECTED = "rejected"
-    #: The instance is gone, or does not know: the attempt may have run to any end.
+    #: The instance is gone (or ends now), or does not know: the attempt may have run to any end.
     LOST = "lost"
 
 
 class Completion(msgspec.Struct, frozen=True):
-    """The end of one attempt, as the instance (or the driver, for LOST) reports it."""
+    """The end of one attempt, as the instance (or the driver, for LOST) reports it.
+
+    For every end but OK `error_type` and `error_message` say why; for REJECTED the type is one of
+    `instances.attempts.Refusal`.
+    """
 
     task_id: str
     attempt: int

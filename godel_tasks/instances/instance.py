@@ -127,7 +127,7 @@ class Connection(ABC):
     """One dispatcher's way to the instances behind one endpoint.
 
     Starts and stops by the common contract: idempotent, stop before start is safe, stop waits.
-    It reconnects by itself with backoff until it is stopped.
+    It reconnects by itself with backoff until it is stopped. `stop` tells the listener nothing.
     """
 
     @property
@@ -137,6 +137,14 @@ class Connection(ABC):
     @property
     @abstractmethod
     def connected(self) -> bool: ...
+
+    @property
+    @abstractmethod
+    def boot_id(self) -> str:
+        """Whom it is (or was last) connected to; "" before the first time. Another boot id after a
+        reconnect means that the process behind the endpoint started anew and has forgotten its
+        attempts."""
+        ...
 
     @abstractmethod
     async def start(self) -> None:
@@ -149,7 +157,9 @@ class Connection(ABC):
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Send attempts, batched. An attempt whose key the instance knows is not run again: its
         completion (now, or when it ends) comes over this connection instead. So sending the same
-        attempt again after a reconnect or by another dispatcher is how a run is adopted.
+        attempt again after a reconnect or by another dispatcher is how a run is adopted. A key
+        whose completion was acknowledged (or kept for ten minutes in vain) is answered with LOST:
+        it ran once, and does not run again under that key. A REJECTED attempt may be sent again.
 
         Raises:
             InstanceUnavailable: not connected; nothing was sent.
@@ -157,8 +167,9 @@ class Connection(ABC):
 
     @abstractmethod
     def cancel(self, instance_id: str, keys: Sequence[str]) -> None:
-        """Ask for attempts to be stopped; each is confirmed by its completion. Unknown keys are
-        answered with a REJECTED completion. Does nothing while disconnected."""
+        """Ask for attempts to be stopped; each is confirmed by its completion, which whoever
+        delivered it gets as well. Unknown keys are answered with a REJECTED completion. Does
+        nothing while disconnected."""
 
     @abstractmethod
     def acknowledge(self, instance_id: str, keys: Sequence[str]) -> None:

@@ -240,6 +240,12 @@ class GetSessionRequest(_message.Message):
     session_id: str
     def __init__(self, instance_id: _Optional[str] = ..., session_id: _Optional[str] = ...) -> None: ...
 
+class GetSessionResponse(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: Session
+    def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ...) -> None: ...
+
 class TerminateSessionRequest(_message.Message):
     __slots__ = ("instance_id", "session_id")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
