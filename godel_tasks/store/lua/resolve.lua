@@ -1,5 +1,5 @@
 -- resolve: a person decides about a task on hold.
--- KEYS: index classes live waiting meta due wake sleepers parked seqs tombs
+-- KEYS: index classes live waiting meta due wake sleepers parked seqs
 -- DERIVES: lane ready tenant outbox settled known evidence
 -- ARGV: now id verdict text
 -- verdicts: retry (another attempt), fail, succeed (text is the result as JSON)

@@ -1,6 +1,6 @@
 -- settle: the ends of attempts, fenced on owner and epoch. Outcome and outbox entry are one write.
--- KEYS: index held outbox settles classes live waiting meta due wake sleepers parked seqs tombs dead dead_at
--- DERIVES: lane ready tenant settled known
+-- KEYS: index held outbox settles classes live waiting meta due wake sleepers parked seqs dead dead_at
+-- DERIVES: lane ready tenant settled known cancels evidence
 -- ARGV: now dispatcher sequence ...
 -- REST: 3 per task: id, "verb epoch estimate actual_ms after_ms letter bury", data
 -- verbs: T terminal (data is the outbox entry), R retry after after_ms, B back to the head of its lane,
