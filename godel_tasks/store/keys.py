@@ -19,12 +19,12 @@ Cell, `godel:{cNN}:`...
 | seqs | hash | lane → last sequence | field gone when the lane is | submit, lane entry | position |
 | tombs | hash | lane → tombstones in it | field gone at 0 | cancel, due, claim | sweep |
 | parked | hash | id → record of delayed tasks and holds | entry ends with the state | submit, settle | due, cancel, resolve |
-| ~evidence | hash | id → why a task is on hold | with the hold | settle | lookups |
+| evidence | hash | id → why a task is on hold | with the hold | settle | lookups |
 | due | zset | d:/x:/h:<id> → when it is due (ms) | members go when due or settled | submit, settle | due, claim |
-| ~held:<dispatcher> | hash | id → batch, epoch, instance, slot, estimate, time, record | none: reaped with its dispatcher | claim, settle, reap | renew, reap |
+| ~held:<dispatcher> | hash | id → batch, epoch, instance#generation, slot, estimate, time, record | none: reaped with its dispatcher | claim, settle, reap | renew, reap |
 | batches, settles | hash | dispatcher → last claim batch; last settle and its answer | with the dispatcher | claim, settle | the same |
 | leases | zset | dispatcher → lease end (ms) | member goes when reaped or left | renew | reap, claim |
-| gone | zset | reaped dispatcher → when | members of over a day are cut | reap | renew |
+| gone | zset | reaped dispatcher → when | members of over a day are cut | condemn | renew, claim, reap |
 | meta | hash | floor, tick, grace_until | none: three fields | claim, renew | the same |
 | ~cancels:<dispatcher> | hash | id → who asked | with the dispatcher | cancel, reap | renew |
 | ~outbox:<dispatcher>, outbox:- | hash | id → what is to be published | none: an entry goes once it is published | settle; finish | publisher |

@@ -86,13 +86,28 @@ class LeaseCommands(CellCommands):
             decode=int,
         )
 
-    def reap(self, *, reaper: str, dead: str, limit: int = 500) -> Command[ReapReply]:
-        """Take over (some of) what a dead dispatcher held; again until it answers "done"."""
+    def condemn(self, *, reaper: str, dead: str) -> Command[ReapReply]:
+        """Fence a dispatcher whose lease is past, and read what it holds. The caller then keeps
+        the slots of these tasks in use, before it reaps."""
+        return self._call(
+            "condemn",
+            reaper,
+            dead,
+            named={"held_dead": self.keys.held(dead)},
+            decode=_reap_reply,
+        )
+
+    def reap(
+        self, *, reaper: str, dead: str, finish: bool, limit: int = 500
+    ) -> Command[ReapReply]:
+        """Take over (some of) what a condemned dispatcher held; with `finish`, and nothing left,
+        end its lease: "done"."""
         return self._call(
             "reap",
             reaper,
             dead,
             limit,
+            int(finish),
             named={
                 "held_dead": self.keys.held(dead),
                 "held_own": self.keys.held(reaper),

@@ -6,9 +6,10 @@ Nothing here does I/O: each method builds a `Command` for either executor.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from godel_tasks.domain.task import STATE_OF_LETTER, TaskState
 from godel_tasks.store.cell import CellCommands
@@ -16,8 +17,7 @@ from godel_tasks.store.command import Argument, Command, counts, moment, text
 from godel_tasks.store.records import HeldTask, parse_held
 
 
-@dataclass(frozen=True, slots=True)
-class NewTask:
+class NewTask(msgspec.Struct, frozen=True, gc=False):
     """A task as submit sends it. A moment is "0" (none), "+ms" from now on Redis's clock, or ms
     since the epoch. `body_digest` is "-" for ids that Godel made."""
 
@@ -42,8 +42,7 @@ class Admission(StrEnum):
     PAST = "p"
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitReply:
+class SubmitReply(msgspec.Struct, frozen=True, gc=False):
     """`known` is False when the tenant is not; then `admissions` is empty."""
 
     known: bool
@@ -54,17 +53,16 @@ class SubmitReply:
     in_flight: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SlotRange:
+class SlotRange(msgspec.Struct, frozen=True, gc=False):
     """Slots held on one instance: numbers first..first+count-1 of the claiming dispatcher."""
 
     instance_id: str
+    generation: int
     first: int
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimReply:
+class ClaimReply(msgspec.Struct, frozen=True, gc=False):
     """`stale`: the dispatcher has no lease any more. `waiting` counts tasks by class."""
 
     stale: bool
@@ -83,8 +81,7 @@ class Verb(StrEnum):
     HOLD = "H"
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True, gc=False):
     """One attempt's end, decided. `letter` is the terminal state's; `data` the outbox entry (or
     the evidence of a hold); `bury` keeps the record as a dead letter."""
 
@@ -99,8 +96,7 @@ class Settlement:
     data: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class CancelReply:
+class CancelReply(msgspec.Struct, frozen=True, gc=False):
     """What cancel did: "unknown", "settled", "cancelled", "asked" (the dispatcher was told), or
     "running" (and it was not to be cancelled while running)."""
 
@@ -187,7 +183,7 @@ class GlobalTaskQueue(CellCommands):
         (from 0) it may use, best first. The same batch number again re-reads what it took."""
         rest: list[Argument] = []
         for slot in slots:
-            rest += (slot.instance_id, slot.first, slot.count)
+            rest += (f"{slot.instance_id}#{slot.generation}", slot.first, slot.count)
         rest.append(len(preferences))
         for name, order in preferences.items():
             rest += (name, ",".join(str(i + 1) for i in order))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from godel_tasks.domain.task import STATE_OF_LETTER, TaskBody, TaskState, decode_body
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A task as a lane holds it. Times in ms on Redis's clock; 0 where there is none."""
 
     task_id: str
@@ -23,21 +22,21 @@ class Record:
     body: TaskBody
 
 
-@dataclass(frozen=True, slots=True)
-class HeldTask:
+class HeldTask(msgspec.Struct, frozen=True, gc=False):
     """A task that a dispatcher holds, with the slot it is to run in."""
 
     batch: int
     epoch: int
     instance_id: str
+    #: Registration of the instance when the slot was reserved.
+    generation: int
     slot: str
     estimate_ms: float
     claimed_ms: int
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
+class IndexEntry(msgspec.Struct, frozen=True, gc=False):
     """Where an unsettled task is."""
 
     state: TaskState
@@ -84,8 +83,16 @@ def _record(head: bytes, body: bytes) -> Record:
 def parse_held(data: bytes) -> HeldTask:
     first, head, body = data.split(b"\n", 2)
     batch, epoch, instance, slot, estimate, claimed = first.decode().split(" ")
+    instance_id, _, generation = instance.rpartition("#")
     return HeldTask(
-        int(batch), int(epoch), instance, slot, float(estimate), int(claimed), _record(head, body)
+        int(batch),
+        int(epoch),
+        instance_id,
+        int(generation),
+        slot,
+        float(estimate),
+        int(claimed),
+        _record(head, body),
     )
 
 

@@ -1,13 +1,13 @@
 -- claim: a fair batch for the slots held. The tenant with the lowest virtual time goes next; among
 -- the classes that still have a slot its highest level (aged) goes first; lanes are FIFO.
--- KEYS: index held batches leases classes live waiting meta due sleepers seqs tombs
+-- KEYS: index held batches leases gone classes live waiting meta due sleepers seqs tombs
 -- DERIVES: lane ready tenant outbox settled known
 -- ARGV: now dispatcher batch max_take ageing_ms max_lag n_instances ...
--- REST: 3 per instance (id, number of its first slot, slots), n_classes, 2 per class (class, "1,3,2")
+-- REST: 3 per instance (id#generation, number of its first slot, slots), n_classes, 2 per class (class, "1,3,2")
 -- RETURNS: {"stale"} or {"ok", now, next due in ms or "", waiting (flat), held values}
 -- include: base index record heap settled finish peek_lane
 local now_ms = clock(now)
-if not redis.call('ZSCORE', leases, dispatcher) then return {'stale'} end
+if not redis.call('ZSCORE', leases, dispatcher) or redis.call('ZSCORE', gone, dispatcher) then return {'stale'} end
 redis.call('SREM', sleepers, dispatcher)
 
 local function answer(values)

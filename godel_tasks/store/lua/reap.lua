@@ -1,18 +1,13 @@
--- reap: take over what a dead dispatcher held, the epoch raised, the attempt kept.
--- KEYS: index leases gone meta held_dead held_own batches settles sleepers outbox_dead cancels_dead cancels_own
--- ARGV: now reaper dead limit
--- RETURNS: {"grace", until} | {"alive"} | {"stale"} | {"done"} | {"ok", held values taken over}
+-- reap: take over what a condemned dispatcher held, the epoch raised, the attempt kept. Its lease
+-- goes last, with `finish`, when nothing is left: until then any other reaper may start over.
+-- KEYS: index leases gone held_dead held_own batches settles sleepers outbox_dead cancels_dead cancels_own
+-- ARGV: now reaper dead limit finish
+-- RETURNS: {"stale"} | {"done"} | {"ok", held values taken over}
 -- include: base index record
 local now_ms = clock(now)
-local until_ms = tonumber(redis.call('HGET', meta, 'grace_until') or '0')
-if now_ms < until_ms then return {'grace', integer(until_ms)} end
 local own = redis.call('ZSCORE', leases, reaper)
 if not own or tonumber(own) <= now_ms then return {'stale'} end
-local lease = redis.call('ZSCORE', leases, dead)
-if not lease then return {'done'} end
-if tonumber(lease) > now_ms then return {'alive'} end
-redis.call('ZADD', gone, integer(now_ms), dead)
-redis.call('ZREMRANGEBYSCORE', gone, '-inf', integer(now_ms - 86400000))
+if not redis.call('ZSCORE', gone, dead) or not redis.call('ZSCORE', leases, dead) then return {'done'} end
 
 local rows = redis.call('HSCAN', held_dead, '0', 'COUNT', limit)[2]
 local values = {}
@@ -32,11 +27,12 @@ for i = 1, #rows, 2 do
   end
   redis.call('HDEL', held_dead, id)
 end
-if redis.call('HLEN', held_dead) == 0 and redis.call('HLEN', outbox_dead) == 0 then
+if finish == '1' and #rows == 0 and redis.call('HLEN', outbox_dead) == 0 then
   redis.call('ZREM', leases, dead)
   redis.call('HDEL', batches, dead)
   redis.call('HDEL', settles, dead)
   redis.call('SREM', sleepers, dead)
   redis.call('DEL', cancels_dead)
+  return {'done'}
 end
 return {'ok', values}

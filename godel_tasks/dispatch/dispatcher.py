@@ -1,0 +1,232 @@
+"""Dispatcher: the loop inside a Celery worker that claims, routes and delivers.
+
+Pure asyncio over `Ports`: no thread, no socket of its own, so that a simulation can run it. One
+object lives from its first lease to its end; a dispatcher that was reaped (a process stopped for
+too long) ends as STALE, and a new one with a new name is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from enum import StrEnum
+from typing import Any
+
+from godel_tasks.dispatch.config import CellStore, DispatchConfig, Ports
+from godel_tasks.dispatch.control import FlightControl
+from godel_tasks.dispatch.feeder import CellView, Feeder
+from godel_tasks.dispatch.fleet import FleetView
+from godel_tasks.dispatch.flights import Flights
+from godel_tasks.dispatch.housekeeping import Housekeeping
+from godel_tasks.dispatch.insist import insist
+from godel_tasks.dispatch.lease import LeaseKeeper
+from godel_tasks.dispatch.publisher import Publisher
+from godel_tasks.dispatch.reaper import Reaper
+from godel_tasks.dispatch.settler import Settler
+from godel_tasks.dispatch.slotbank import SlotBank
+from godel_tasks.errors import StaleWriter, StoreUnavailable
+from godel_tasks.store.leases import RenewReply
+
+#: While more attempts than this are in flight, ends are collected for a moment.
+BUSY_FLIGHTS = 32
+#: Renewals in a row that must disagree about what is held before the two are compared.
+DISAGREEMENTS = 3
+
+
+class Ending(StrEnum):
+    """Why a dispatcher ended."""
+
+    DRAINED = "drained"
+    STALE = "stale"
+
+
+class Dispatcher:
+    """`name` must be new for every object: it owns leases, slots and held tasks in Redis."""
+
+    def __init__(self, ports: Ports, config: DispatchConfig, name: str) -> None:
+        self._ports = ports
+        self._config = config
+        self.name = name
+        self.flights = Flights()
+        self.fleet = FleetView(ports, config, self._on_instance_lost)
+        self._lease = LeaseKeeper(ports, config, name, self._on_renewed)
+        self._bank = SlotBank(ports, self.fleet, name)
+        self._control = FlightControl(
+            ports, config, self.flights, self.fleet, self._lease, self._bank, self._spawn,
+            lambda: self.feeder.pulse.set(),
+        )  # fmt: skip
+        self._publisher = Publisher(ports, name)
+        self._settler = Settler(
+            ports, name, self._publisher, self._control.on_settled,
+            lambda: len(self.flights) > BUSY_FLIGHTS,
+        )  # fmt: skip
+        self._control.bind(self._settler)
+        self._reaper = Reaper(ports, name, self.fleet, self._publisher, self._control.adopt)
+        self.feeder = Feeder(
+            ports, config, name, self.flights, self.fleet, self._lease, self._bank, self._control
+        )
+        self._housekeeping = Housekeeping(
+            ports, config, name, self.flights, self.fleet, self._lease, self._control,
+            self.feeder, self._publisher,
+        )  # fmt: skip
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: asyncio.Future[None] | None = None
+        self._stop = asyncio.Event()
+        self._disagreements: dict[int, int] = {}
+
+    def __repr__(self) -> str:
+        at = "draining" if self.feeder.draining else "at work"
+        return f"<Dispatcher {self.name} {at}, {len(self.flights)} in flight>"
+
+    def stop(self) -> None:
+        """Drain: claim nothing new, finish what runs, hand back what was not sent."""
+        self._stop.set()
+        self.feeder.draining = True
+        self.feeder.pulse.set()
+
+    async def run(self) -> Ending:
+        """Work until stopped or reaped.
+
+        Raises:
+            Exception: a bug; what is held is taken over by others once the lease is over.
+        """
+        self._failure = asyncio.get_running_loop().create_future()
+        stop = asyncio.ensure_future(self._stop.wait())
+        try:
+            await self._lease.take()
+            await self.fleet.look()
+            self._begin()
+            await asyncio.wait({stop, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+            if not self._failure.done():
+                await self._drain()
+            if self._failure.done():
+                self._failure.result()
+            return Ending.DRAINED
+        except StaleWriter:
+            return Ending.STALE
+        finally:
+            stop.cancel()
+            if self._failure.done():
+                self._failure.exception()
+            await self._end()
+
+    def _begin(self) -> None:
+        self._spawn(self._lease.run())
+        self._spawn(self.fleet.run())
+        self._spawn(self.feeder.run())
+        self._spawn(self._publisher.run())
+        self._spawn(self._housekeeping.watch_flights())
+        self._spawn(self._housekeeping.watch_slowly())
+        for view in self.feeder.cells:
+            self._spawn(self._settler.run(view.store))
+            self._spawn(self._housekeeping.watch_due(view))
+            self._spawn(self._listen(view))
+
+    async def _listen(self, view: CellView) -> None:
+        """Be woken by whoever adds work."""
+        while True:
+            try:
+                if await self._ports.waker.wait(view.store.leases.wake_key, 1.0):
+                    # What we knew of the cell is old now.
+                    view.waiting = {}
+                    self.feeder.pulse.set()
+            except StoreUnavailable:
+                await self._ports.clock.sleep(0.2)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or task.exception() is None:
+            return
+        error = task.exception()
+        assert error is not None
+        if self._failure is not None and not self._failure.done():
+            self._failure.set_exception(error)
+
+    # -- what others tell --------------------------------------------------------------------
+
+    def _on_instance_lost(self, instance_id: str, reason: str) -> None:
+        self._control.on_instance_lost(instance_id, reason)
+        self.feeder.pulse.set()
+
+    def _on_renewed(self, cell: CellStore, reply: RenewReply) -> None:
+        for task_id, who in (reply.cancels or {}).items():
+            self._control.cancel(task_id, who)
+        for dead in reply.dead:
+            if dead != self.name:
+                self._spawn(self._reaper.reap(cell, dead))
+        if reply.shared_outbox:
+            self._spawn(self._publisher.take_over(cell))
+        self._compare(cell, reply.held)
+
+    def _compare(self, cell: CellStore, held: int) -> None:
+        """A lost reply can leave us holding what we do not know of."""
+        if held == len(self.flights.of_cell(cell.cell)):
+            self._disagreements[cell.cell] = 0
+            return
+        self._disagreements[cell.cell] = self._disagreements.get(cell.cell, 0) + 1
+        if self._disagreements[cell.cell] >= DISAGREEMENTS:
+            self._disagreements[cell.cell] = 0
+            self._spawn(self._repair(cell))
+
+    async def _repair(self, cell: CellStore) -> None:
+        """Adopt what Redis says we hold, and drop what it says we do not. Only flights that were
+        there before and after the look count: the rest is just moving."""
+        before = {f.task_id: f for f in self.flights.of_cell(cell.cell) if not f.settling}
+        in_claim = {view.store.cell: view.batch for view in self.feeder.cells}[cell.cell]
+        held = await insist(self._ports, lambda: cell.leases.held(dispatcher=self.name))
+        known = {task.record.task_id for task in held}
+        unknown = [
+            task
+            for task in held
+            if self.flights.get(task.record.task_id) is None and task.batch < in_claim
+        ]
+        if unknown:
+            await self._ports.clock.sleep(self._config.renew_every_ms / 1000)
+            again = await insist(self._ports, lambda: cell.leases.held(dispatcher=self.name))
+            still = {(task.record.task_id, task.epoch) for task in again}
+            self._control.adopt(
+                cell.cell,
+                [t for t in unknown if (t.record.task_id, t.epoch) in still
+                 and self.flights.get(t.record.task_id) is None],
+            )  # fmt: skip
+        for task_id, flight in before.items():
+            if task_id not in known and not flight.settling:
+                self.flights.drop(flight)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        """Finish or hand back; what still runs when the time is up is left to be adopted."""
+        self._control.hand_back_unsent()
+        ends_at = self._ports.clock.monotonic() + self._config.drain_timeout_s
+        assert self._failure is not None
+        while len(self.flights) and self._ports.clock.monotonic() < ends_at:
+            if self._failure.done():
+                return
+            await self._ports.clock.sleep(0.02)
+        for idle in (self._settler.drained(), self._publisher.drained()):
+            left = max(0.5, ends_at - self._ports.clock.monotonic())
+            await self._within(idle, left)
+        if self._bank.has_returns:
+            await self._bank.exchange({})
+        for cell in self._ports.cells:
+            await insist(self._ports, lambda cell=cell: cell.leases.leave(dispatcher=self.name))  # type: ignore[misc]
+
+    async def _within(self, work: Coroutine[Any, Any, None], seconds: float) -> None:
+        task = asyncio.ensure_future(work)
+        pause = asyncio.ensure_future(self._ports.clock.sleep(seconds))
+        await asyncio.wait({task, pause}, return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        pause.cancel()
+
+    async def _end(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._control.close()

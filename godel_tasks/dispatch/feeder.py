@@ -1,0 +1,221 @@
+"""Feeder: the tick. Route, reserve, claim, deliver, over and over while there is work and room."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from godel_tasks.dispatch.config import CellStore, DispatchConfig, Ports
+from godel_tasks.dispatch.control import FlightControl
+from godel_tasks.dispatch.fleet import FleetView
+from godel_tasks.dispatch.flights import Flights
+from godel_tasks.dispatch.insist import insist
+from godel_tasks.dispatch.lease import LeaseKeeper
+from godel_tasks.dispatch.slotbank import SlotBank
+from godel_tasks.domain.requirement import RequirementClass
+from godel_tasks.errors import StaleWriter
+from godel_tasks.policy.balancer import Demand, LoadBalancer, Plan
+from godel_tasks.store.queue import ClaimReply, SlotRange
+
+#: Seconds that freed slots are collected before the next tick, while there is more work than room.
+COALESCE_S = 0.003
+#: Seconds between looks for room that other dispatchers may have freed.
+ROOM_RECHECK_S = 0.05
+#: Seconds between looks for work when nobody woke us (a lost wake-up costs this much).
+IDLE_RECHECK_S = 1.0
+
+
+@dataclass
+class CellView:
+    """What is known of a cell's waiting work."""
+
+    store: CellStore
+    waiting: dict[str, int] = field(default_factory=dict)
+    classes: dict[str, RequirementClass] = field(default_factory=dict)
+    next_due_ms: int | None = None
+    batch: int = 0
+
+
+class Feeder:
+    """One dispatcher's hunger. `pulse` is set by whatever may make a tick worth while."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        config: DispatchConfig,
+        dispatcher: str,
+        flights: Flights,
+        fleet: FleetView,
+        lease: LeaseKeeper,
+        bank: SlotBank,
+        control: FlightControl,
+    ) -> None:
+        self._ports = ports
+        self._config = config
+        self._dispatcher = dispatcher
+        self._flights = flights
+        self._fleet = fleet
+        self._lease = lease
+        self._bank = bank
+        self._control = control
+        self._balancer = LoadBalancer(ports.rng, config.strategy)
+        self.cells = [CellView(store) for store in ports.cells]
+        self.pulse = asyncio.Event()
+        self.draining = False
+        self._turn = 0
+
+    async def run(self) -> None:
+        """Tick until draining; then only give slots back.
+
+        Raises:
+            StaleWriter: the lease is over.
+        """
+        while True:
+            self.pulse.clear()
+            if self.draining:
+                if self._bank.has_returns:
+                    await self._bank.exchange({})
+                await self._nap(IDLE_RECHECK_S)
+                continue
+            if not self._routable_work():
+                await self._look_for_work()
+            if self._routable_work() and self._lease.fresh():
+                moved = await self._tick()
+                if moved and self._routable_work():
+                    await self._ports.clock.sleep(COALESCE_S if self._bank.has_returns else 0)
+                    continue
+                if moved or self.pulse.is_set():
+                    continue
+                await self._nap(ROOM_RECHECK_S)
+                await self._look_for_work()
+            else:
+                if self._bank.has_returns:
+                    await self._bank.exchange({})
+                await self._nap(IDLE_RECHECK_S)
+
+    async def _nap(self, seconds: float) -> None:
+        """Wait for a pulse, but no longer than about that."""
+        pause = asyncio.ensure_future(
+            self._ports.clock.sleep(seconds * (0.75 + 0.5 * self._ports.rng.random()))
+        )
+        pulse = asyncio.ensure_future(self.pulse.wait())
+        await asyncio.wait({pause, pulse}, return_when=asyncio.FIRST_COMPLETED)
+        pause.cancel()
+        pulse.cancel()
+
+    # -- what waits --------------------------------------------------------------------------
+
+    async def _look_for_work(self) -> None:
+        """Ask every cell what waits; where nothing does that we could run, be woken by the next
+        submit."""
+        for view in self.cells:
+            blocked = [name for name, count in view.waiting.items() if count > 0]
+            leases = view.store.leases
+            view.waiting, view.next_due_ms = await insist(
+                self._ports,
+                lambda leases=leases, blocked=blocked: leases.sleep(  # type: ignore[misc]
+                    dispatcher=self._dispatcher, ignoring=blocked
+                ),
+            )
+            await self._learn_classes(view)
+
+    async def _learn_classes(self, view: CellView) -> None:
+        if all(name in view.classes for name in view.waiting):
+            return
+        stored = await insist(self._ports, view.store.leases.classes)
+        view.classes = {
+            name: view.classes.get(name) or RequirementClass.parse(name, text)
+            for name, text in stored.items()
+        }
+
+    def _demands(self, view: CellView) -> list[Demand]:
+        demands = []
+        for name, count in view.waiting.items():
+            wanted = view.classes.get(name)
+            if count > 0 and wanted is not None:
+                suitable = self._fleet.suitable(wanted)
+                if suitable:
+                    strategy = wanted.requirement.strategy
+                    demands.append(Demand(name, count, suitable, strategy))
+        return demands
+
+    def _routable_work(self) -> bool:
+        return any(self._demands(view) for view in self.cells)
+
+    # -- one tick ----------------------------------------------------------------------------
+
+    async def _tick(self) -> bool:
+        """Whether anything was claimed."""
+        room = self._config.max_in_flight - len(self._flights)
+        wanted = min(self._config.claim_batch, room)
+        if wanted <= 0:
+            return False
+        self._turn += 1
+        views = self.cells[self._turn % len(self.cells) :] + self.cells[: self._turn % len(self.cells)]
+        free = self._fleet.candidates(self._bank.returning())
+        plans: list[tuple[CellView, Plan]] = []
+        for view in views:
+            plan = self._balancer.plan(self._demands(view), free, wanted)
+            if plan.slots:
+                plans.append((view, plan))
+                wanted -= sum(plan.slots.values())
+        slots: dict[str, int] = {}
+        for _, plan in plans:
+            for instance_id, count in plan.slots.items():
+                slots[instance_id] = slots.get(instance_id, 0) + count
+        if not slots and not self._bank.has_returns:
+            return False
+        ranges = {r.instance_id: r for r in await self._bank.exchange(slots)}
+        claimed = False
+        for view, plan in plans:
+            mine = self._share(ranges, plan)
+            if mine:
+                claimed = await self._claim(view, plan, mine) or claimed
+        return claimed
+
+    @staticmethod
+    def _share(ranges: dict[str, SlotRange], plan: Plan) -> list[SlotRange]:
+        """This plan's part of what was granted, cut off the ranges."""
+        mine = []
+        for instance_id, count in plan.slots.items():
+            have = ranges.get(instance_id)
+            if have is None or have.count == 0:
+                continue
+            take = min(count, have.count)
+            mine.append(SlotRange(instance_id, have.generation, have.first, take))
+            ranges[instance_id] = SlotRange(
+                instance_id, have.generation, have.first + take, have.count - take
+            )
+        return mine
+
+    async def _claim(self, view: CellView, plan: Plan, slots: list[SlotRange]) -> bool:
+        place = {r.instance_id: i for i, r in enumerate(slots)}
+        preferences = {
+            name: [place[i] for i in order if i in place]
+            for name, order in plan.preferences.items()
+        }
+        view.batch += 1
+        batch = view.batch
+        reply: ClaimReply = await insist(
+            self._ports,
+            lambda: view.store.queue.claim(
+                dispatcher=self._dispatcher,
+                batch=batch,
+                max_take=self._config.claim_batch,
+                ageing_ms=self._config.ageing_step_ms,
+                max_lag=self._config.max_lag,
+                slots=slots,
+                preferences=preferences,
+            ),
+        )
+        if reply.stale:
+            raise StaleWriter(f"{self._dispatcher} has no lease any more")
+        view.waiting, view.next_due_ms = reply.waiting or {}, reply.next_due_ms
+        used: dict[str, int] = {}
+        for held in reply.tasks:
+            used[held.instance_id] = used.get(held.instance_id, 0) + 1
+        for left in slots:
+            self._bank.give_back_rest(left, used.get(left.instance_id, 0))
+        await self._learn_classes(view)
+        await self._control.launch(view.store.cell, reply.tasks)
+        return bool(reply.tasks)

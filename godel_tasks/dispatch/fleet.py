@@ -1,0 +1,182 @@
+"""FleetView: a dispatcher's snapshot of the registry. No registry key is read per task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from godel_tasks.dispatch.config import DispatchConfig, Ports
+from godel_tasks.domain.instance import InstanceRecord, InstanceStatus
+from godel_tasks.domain.requirement import RequirementClass
+from godel_tasks.errors import StoreUnavailable
+from godel_tasks.policy.matching import match
+from godel_tasks.policy.strategy import Candidate
+from godel_tasks.store.registry import Fleet, SlotsReply, record_of
+
+#: Seconds between two looks at the registry.
+LOOK_EVERY_S = 0.5
+#: Every so many looks all hashes are read again, in case an event was cut from the stream.
+FULL_LOOK_EVERY = 10
+#: Seconds that an instance which refused a delivery gets nothing new.
+COOL_OFF_S = 0.2
+
+
+class Member:
+    """An instance in the view: its record, and how many slots seem to be used."""
+
+    __slots__ = ("cool_until", "record", "used")
+
+    def __init__(self, record: InstanceRecord) -> None:
+        self.record = record
+        self.used = record.slots_used
+        self.cool_until = 0.0
+
+
+class FleetView:
+    """Who is there, who is alive, who has room."""
+
+    def __init__(
+        self, ports: Ports, config: DispatchConfig, on_lost: Callable[[str, str], None]
+    ) -> None:
+        self._ports = ports
+        self._config = config
+        self._on_lost = on_lost
+        self.members: dict[str, Member] = {}
+        #: Rises with every change that matters to routing.
+        self.version = 0
+        self._newest_event = ""
+        self._looks = 0
+        self._last_good_look = float("-inf")
+        self._unbroken_since = 0.0
+        self._suitable: dict[str, tuple[int, tuple[str, ...]]] = {}
+
+    async def run(self) -> None:
+        while True:
+            await self.look()
+            await self._ports.clock.sleep(LOOK_EVERY_S * (0.9 + 0.2 * self._ports.rng.random()))
+
+    async def look(self) -> None:
+        """Read the registry; whole hashes only when an event says that something changed."""
+        now = self._ports.clock.monotonic()
+        try:
+            fleet = await self._ports.store.run(self._ports.registry.fleet())
+            self._looks += 1
+            changed = fleet.newest_event != self._newest_event
+            if changed or self._looks % FULL_LOOK_EVERY == 1:
+                await self._read(fleet)
+                self._newest_event = fleet.newest_event
+        except StoreUnavailable:
+            return
+        if now - self._last_good_look > 2 * LOOK_EVERY_S + 1.0:
+            self._unbroken_since = now
+        self._last_good_look = now
+        self._judge(fleet, now)
+
+    async def _read(self, fleet: Fleet) -> None:
+        registry = self._ports.registry
+        commands = []
+        for instance_id in fleet.leases:
+            commands.append(registry.fields(instance_id=instance_id))
+            commands.extend(registry.slots_used(instance_id=instance_id))
+        replies = await self._ports.store.pipeline(commands)
+        for i, (instance_id, lease_until) in enumerate(fleet.leases.items()):
+            fields, held, orphaned = replies[3 * i : 3 * i + 3]
+            if "generation" not in fields:
+                continue
+            record = record_of(instance_id, fields, lease_until)
+            known = self.members.get(instance_id)
+            if known is None:
+                known = self.members[instance_id] = Member(record)
+                self.version += 1
+            elif known.record.config != record.config or (
+                (known.record.generation, known.record.status)
+                != (record.generation, record.status)
+            ):
+                self.version += 1
+                if known.record.generation != record.generation:
+                    self._on_lost(instance_id, "it was started anew")
+            known.record = record
+            known.used = held + orphaned
+
+    def _judge(self, fleet: Fleet, now: float) -> None:
+        """Who is dead. After a stall (ours or Redis's) heartbeats are missing through no fault of
+        the instances: they get one full lease first."""
+        patient = (now - self._unbroken_since) * 1000 < self._config.instance_lease_ms
+        for instance_id, member in list(self.members.items()):
+            lease_until = fleet.leases.get(instance_id)
+            if lease_until is None:
+                del self.members[instance_id]
+                self.version += 1
+                self._on_lost(instance_id, "it left the registry")
+                continue
+            dead = lease_until <= fleet.now_ms
+            if dead and patient:
+                continue
+            if dead and member.record.status is not InstanceStatus.DEAD:
+                self._restate(member, InstanceStatus.DEAD)
+                self._on_lost(instance_id, "its heartbeats stopped")
+            elif not dead and member.record.status is InstanceStatus.DEAD:
+                self._newest_event = ""
+
+    def _restate(self, member: Member, status: InstanceStatus) -> None:
+        record = member.record
+        member.record = InstanceRecord(
+            record.config, record.generation, status, record.lease_until_ms
+        )
+        self.version += 1
+
+    def alive(self, instance_id: str, generation: int) -> bool:
+        """Whether this registration of the instance is there and not dead."""
+        member = self.members.get(instance_id)
+        return (
+            member is not None
+            and member.record.generation == generation
+            and member.record.status is not InstanceStatus.DEAD
+        )
+
+    def endpoint(self, instance_id: str) -> str:
+        member = self.members.get(instance_id)
+        return member.record.config.endpoint if member else ""
+
+    def suitable(self, wanted: RequirementClass) -> tuple[str, ...]:
+        """Instances that pass the hard filters of a class, up ones only."""
+        cached = self._suitable.get(wanted.class_id)
+        if cached and cached[0] == self.version:
+            return cached[1]
+        found = tuple(
+            instance_id
+            for instance_id, member in self.members.items()
+            if member.record.status is InstanceStatus.UP
+            and match(wanted, member.record.config).fits
+        )
+        self._suitable[wanted.class_id] = (self.version, found)
+        return found
+
+    def routable(self, wanted: RequirementClass) -> bool:
+        """Whether any registered instance, up or not, could ever run the class."""
+        return any(match(wanted, member.record.config).fits for member in self.members.values())
+
+    def candidates(self, returning: dict[str, int]) -> dict[str, Candidate]:
+        """Instances with room, slots that are about to be given back counted as free."""
+        now = self._ports.clock.monotonic()
+        found = {}
+        for instance_id, member in self.members.items():
+            capacity = member.record.config.capacity
+            free = capacity - member.used + returning.get(instance_id, 0)
+            if free > 0 and member.cool_until <= now:
+                found[instance_id] = Candidate(instance_id, capacity, min(free, capacity))
+        return found
+
+    def learn(self, instance_id: str, reply: SlotsReply) -> None:
+        """What a slots call told about an instance."""
+        member = self.members.get(instance_id)
+        if member is None:
+            return
+        member.used = reply.used
+        if reply.status != member.record.status or reply.generation != member.record.generation:
+            self._newest_event = ""
+
+    def cool(self, instance_id: str) -> None:
+        """It refused a delivery: leave it alone for a moment."""
+        member = self.members.get(instance_id)
+        if member:
+            member.cool_until = self._ports.clock.monotonic() + COOL_OFF_S

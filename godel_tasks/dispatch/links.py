@@ -1,0 +1,43 @@
+"""Links: one connection per endpoint, opened when it is first needed."""
+
+from __future__ import annotations
+
+from godel_tasks.dispatch.config import Ports
+from godel_tasks.instances.instance import Connection, ConnectionListener
+
+
+class Links:
+    """Connections of one dispatcher, by endpoint."""
+
+    def __init__(self, ports: Ports, listener: ConnectionListener) -> None:
+        self._ports = ports
+        self._listener = listener
+        self._connections: dict[str, Connection] = {}
+
+    async def open(self, driver: str, endpoint: str) -> Connection:
+        """The connection to an endpoint; it comes up by itself.
+
+        Raises:
+            UnknownDriver: no driver of that name.
+        """
+        connection = self._connections.get(endpoint)
+        if connection is None:
+            connection = self._ports.driver_named(driver).open_connection(endpoint, self._listener)
+            self._connections[endpoint] = connection
+            await connection.start()
+        return connection
+
+    def get(self, endpoint: str) -> Connection | None:
+        """The connection if it stands right now."""
+        connection = self._connections.get(endpoint)
+        return connection if connection is not None and connection.connected else None
+
+    async def close_unused(self, used: frozenset[str]) -> None:
+        """Close connections to endpoints that nobody serves any more."""
+        for endpoint in [e for e in self._connections if e not in used]:
+            await self._connections.pop(endpoint).stop()
+
+    async def close(self) -> None:
+        while self._connections:
+            _, connection = self._connections.popitem()
+            await connection.stop()

@@ -1,0 +1,108 @@
+"""Outcome: how a task ended, as the outbox keeps it, and as Celery's result backend wants it.
+
+The outbox entry holds everything that the published bytes are made of, so that publishing it again
+(by anybody) gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from godel_tasks.domain.task import STATE_OF_LETTER, TaskState
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    """A terminal state with its result or error. `at_ms` is wall time."""
+
+    letter: str
+    tenant_id: str
+    at_ms: int
+    instance_id: str = ""
+    attempt: int = 0
+    run_ms: float = 0.0
+    #: JSON text, for SUCCEEDED.
+    result: bytes = b""
+    error_type: str = ""
+    error_module: str = ""
+    error_message: str = ""
+    traceback: str = ""
+    ignore_result: bool = False
+    correlation_id: str = ""
+
+    @property
+    def state(self) -> TaskState:
+        return STATE_OF_LETTER[self.letter]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Outcome)
+_json = msgspec.json.Encoder()
+
+_ERROR_MODULE = "godel_tasks.errors"
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    return _encoder.encode(outcome)
+
+
+def decode_outcome(entry: bytes) -> Outcome:
+    """An outbox entry: one of a dispatcher, or "!letter tenant at_ms text" of a script."""
+    if not entry.startswith(b"!"):
+        return _decoder.decode(entry)
+    letter, tenant_id, at_ms, text = entry[1:].decode().split(" ", 3)
+    if letter == "S":
+        return Outcome(letter, tenant_id, int(at_ms), result=text.encode())
+    return Outcome(
+        letter,
+        tenant_id,
+        int(at_ms),
+        error_type="TaskUnroutable" if text.startswith("no instance") else "TaskError",
+        error_module=_ERROR_MODULE,
+        error_message=text,
+    )
+
+
+def _error(outcome: Outcome) -> tuple[str, dict[str, Any]]:
+    if outcome.letter == "F":
+        return "FAILURE", {
+            "exc_type": outcome.error_type,
+            "exc_message": [outcome.error_message],
+            "exc_module": outcome.error_module or "builtins",
+        }
+    # As Celery does for revoked and for expired tasks.
+    return "REVOKED", {
+        "exc_type": "TaskRevokedError",
+        "exc_message": [outcome.error_message],
+        "exc_module": "celery.exceptions",
+    }
+
+
+def celery_meta(task_id: str, outcome: Outcome) -> bytes:
+    """The task's result in the format of Celery's Redis backend, with what Godel knows beside it
+    under "godel" (which Celery ignores)."""
+    if outcome.letter == "S":
+        status: str = "SUCCESS"
+        result: Any = msgspec.Raw(outcome.result or b"null")
+    else:
+        status, result = _error(outcome)
+    done = datetime.fromtimestamp(outcome.at_ms / 1000, UTC).isoformat()
+    return _json.encode(
+        {
+            "status": status,
+            "result": result,
+            "traceback": outcome.traceback or None,
+            "children": [],
+            "date_done": done,
+            "task_id": task_id,
+            "godel": {
+                "state": outcome.state.value,
+                "tenant": outcome.tenant_id,
+                "instance": outcome.instance_id,
+                "attempts": outcome.attempt,
+                "run_ms": round(outcome.run_ms, 3),
+            },
+        }
+    )

@@ -1,0 +1,96 @@
+"""Publisher: what follows from an outcome is done, and only then its outbox entry goes.
+
+Publishing is at least once with the same bytes: whoever owns the entry repeats it until it is
+acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from godel_tasks.dispatch.config import CellStore, Ports
+from godel_tasks.dispatch.insist import insist
+from godel_tasks.dispatch.outcome import Outcome, celery_meta, decode_outcome
+from godel_tasks.errors import StoreUnavailable
+
+_BATCH = 500
+_PAUSE_S = 0.1
+
+
+class Publisher:
+    """Drains what this dispatcher's outboxes hold, a batch at a time."""
+
+    def __init__(self, ports: Ports, dispatcher: str) -> None:
+        self._ports = ports
+        self._dispatcher = dispatcher
+        self._pending: dict[int, dict[str, Outcome]] = {}
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def add(self, cell: int, outcomes: Mapping[str, Outcome]) -> None:
+        """Outcomes whose entries are in this dispatcher's outbox already."""
+        self._pending.setdefault(cell, {}).update(outcomes)
+        self._idle.clear()
+        self._work.set()
+
+    async def take_over(self, cell: CellStore, source: str | None = None) -> None:
+        """Make the shared outbox's entries (or a dead dispatcher's) ours, all of them."""
+        leases = cell.leases
+        while True:
+            entries = await insist(
+                self._ports,
+                lambda: (
+                    leases.take_outbox(dispatcher=self._dispatcher)
+                    if source is None
+                    else leases.take_outbox(dispatcher=self._dispatcher, source=source)
+                ),
+            )
+            if not entries:
+                return
+            self.add(
+                cell.cell, {task_id: decode_outcome(entry) for task_id, entry in entries.items()}
+            )
+
+    async def recover(self, cell: CellStore) -> None:
+        """Entries that are ours without our knowing (a lost reply)."""
+        entries = await insist(
+            self._ports, lambda: cell.leases.own_outbox(dispatcher=self._dispatcher)
+        )
+        self.add(cell.cell, {i: decode_outcome(entry) for i, entry in entries.items()})
+
+    async def run(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            for cell in self._ports.cells:
+                while self._pending.get(cell.cell):
+                    await self._publish(cell)
+            if not self._work.is_set():
+                self._idle.set()
+
+    async def drained(self) -> None:
+        """Wait until nothing is left to publish."""
+        await self._idle.wait()
+
+    async def _publish(self, cell: CellStore) -> None:
+        pending = self._pending[cell.cell]
+        task_ids = list(pending)[:_BATCH]
+        results = [
+            (task_id, celery_meta(task_id, pending[task_id]))
+            for task_id in task_ids
+            if not pending[task_id].ignore_result
+        ]
+        while results:
+            try:
+                await self._ports.sink.publish(results)
+                break
+            except StoreUnavailable:
+                await self._ports.clock.sleep(_PAUSE_S)
+        await insist(
+            self._ports,
+            lambda: cell.leases.acknowledge_outbox(dispatcher=self._dispatcher, task_ids=task_ids),
+        )
+        for task_id in task_ids:
+            pending.pop(task_id, None)

@@ -1,0 +1,100 @@
+"""The catalogue of events, and the bus that carries them inside one process.
+
+What only watches (Flower's mirror, metrics, logs) subscribes here; what wraps a delivery does not.
+Handlers are called on the emitter's thread and must not block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """Base of all events."""
+
+
+class TaskClaimed(Event):
+    """`task.claimed`: a dispatcher holds it, with a slot on an instance."""
+
+    task_id: str
+    tenant_id: str
+    attempt: int
+    instance_id: str
+    at_s: float
+
+
+class TaskStarted(Event):
+    """`task.started`: delivered to its instance. `at_s` is wall time in seconds."""
+
+    task_id: str
+    tenant_id: str
+    attempt: int
+    instance_id: str
+    at_s: float
+
+
+class TaskSettled(Event):
+    """`task.settled`: its end is stored. `state` is the terminal state's name."""
+
+    task_id: str
+    tenant_id: str
+    attempt: int
+    instance_id: str
+    state: str
+    run_s: float
+    at_s: float
+    result: str
+    error: str
+
+
+class TaskRetried(Event):
+    """`task.retried`: another attempt was decided on."""
+
+    task_id: str
+    tenant_id: str
+    attempt: int
+    instance_id: str
+    reason: str
+    at_s: float
+
+
+class ClassUnroutable(Event):
+    """`class.unroutable`: tasks wait that no registered instance could ever run."""
+
+    class_id: str
+    waiting: int
+    nearest: str
+
+
+class InstanceLost(Event):
+    """`instance.lost`: its lease ended, or another generation took its place."""
+
+    instance_id: str
+    reason: str
+
+
+class DispatcherReaped(Event):
+    """`dispatcher.reaped`: a dead dispatcher's tasks were taken over."""
+
+    dead: str
+    tasks: int
+
+
+class EventBus:
+    """Tells every subscriber of every event. `listening` lets emitters skip building events."""
+
+    def __init__(self) -> None:
+        self._handlers: list[Callable[[Event], None]] = []
+
+    @property
+    def listening(self) -> bool:
+        return bool(self._handlers)
+
+    def subscribe(self, handler: Callable[[Event], None]) -> None:
+        self._handlers.append(handler)
+
+    def emit(self, event: Event) -> None:
+        for handler in self._handlers:
+            handler(event)
