@@ -13,12 +13,12 @@ if e.state ~= 'H' then return e.state end
 local record = redis.call('HGET', parked, id)
 redis.call('HDEL', parked, id)
 redis.call('HDEL', P .. 'evidence', id)
-redis.call('ZREM', due, 'h:' .. id)
+redis.call('ZREM', due, 'h:' .. id, 'x:' .. id)
 if verdict == 'retry' then
   local r = parse_record(record)
   r.attempt, r.start_by = r.attempt + 1, r.deadline
   enter_tail(r, body_of(record), e.epoch, e.digest, now_ms)
-  if r.start_by > 0 then redis.call('ZADD', due, integer(r.start_by), 'x:' .. id) end
+  start_due(id, r.start_by)
 else
   local letter = verdict == 'succeed' and 'S' or 'F'
   finish(now_ms, id, letter, e, '-', text, letter == 'S' and 'succeeded' or 'failed')

@@ -20,12 +20,13 @@ local entries = hmget(index, ids)
 
 local letters, gone, outbox_pairs, short, long, undue = {}, {}, {}, {}, {}, {}
 local per_tenant, per_class, handed_back, reentered = {}, {}, {}, 0
+local seen, any = {}, false
 local COUNTER = {S = 'succeeded', F = 'failed', X = 'expired', K = 'cancelled'}
 
 local function tally(tenant)
   local t = per_tenant[tenant]
   if not t then
-    t = {inflight = 0, depth = 0, cost = 0, ran = 0, charge = 0, counters = {}}
+    t = {inflight = 0, depth = 0, cost = 0, ran = 0, charge = 0, counters = {}, classes = {}}
     per_tenant[tenant] = t
   end
   return t
@@ -37,7 +38,7 @@ local function reenter(n, id, e, verb, after, data)
   tally(e.tenant).depth = tally(e.tenant).depth + 1
   if verb == 'B' then
     handed_back[#handed_back + 1] = {r, record, e}
-    if r.start_by > 0 then redis.call('ZADD', due, integer(r.start_by), 'x:' .. id) end
+    start_due(id, r.start_by)
   elseif verb == 'R' then
     r.attempt, r.start_by = r.attempt + 1, r.deadline
     if after <= 0 then
@@ -49,7 +50,7 @@ local function reenter(n, id, e, verb, after, data)
       redis.call('ZADD', due, integer(now_ms + after), 'd:' .. id)
       wake_up(1)
     end
-    if r.start_by > 0 then redis.call('ZADD', due, integer(r.start_by), 'x:' .. id) end
+    start_due(id, r.start_by)
   else
     redis.call('HSET', parked, id, record)
     redis.call('HSET', P .. 'evidence', id, data)
@@ -64,12 +65,13 @@ for n = 1, #ids do
   local verb, epoch, estimate, actual, after, letter, bury =
     string.match(REST[n * 3 - 1], '^(%u) (%d+) (%S+) (%S+) (%S+) (%S) (%d)$')
   local e = entries[n] and parse_index(entries[n])
-  if not e or e.owner ~= dispatcher or e.epoch ~= tonumber(epoch) then
+  if not e or seen[id] or e.owner ~= dispatcher or e.epoch ~= tonumber(epoch) then
     letters[n] = 's'
   else
-    letters[n] = 'o'
+    letters[n], seen[id], any = 'o', true, true
     local t = tally(e.tenant)
     t.inflight = t.inflight + 1
+    t.classes[e.class] = true
     t.charge = t.charge + tonumber(actual) - tonumber(estimate)
     if verb ~= 'B' then
       t.cost = t.cost + tonumber(actual)
@@ -126,13 +128,18 @@ for tenant, t in pairs(per_tenant) do
   local avg = tonumber(f[3] or '100')
   -- The moving average forgets half of the past in about 14 tasks.
   if t.ran > 0 then avg = avg + (1 - 0.95 ^ t.ran) * (math.max(t.cost / t.ran, 1) - avg) end
-  redis.call('HSET', key, 'avg', string.format('%.3f', avg),
-    'vt', string.format('%.3f', tonumber(f[1] or '0') + t.charge / tonumber(f[2] or '1')))
+  local vt = string.format('%.3f', tonumber(f[1] or '0') + t.charge / tonumber(f[2] or '1'))
+  redis.call('HSET', key, 'avg', string.format('%.3f', avg), 'vt', vt)
+  -- The ready index holds lower bounds: a refund must lower them, or the tenant is served late.
+  if t.charge < 0 then
+    for class in pairs(t.classes) do redis.call('ZADD', ready_key(class), 'XX', 'LT', vt, tenant) end
+  end
   redis.call('HINCRBY', key, 'inflight', -t.inflight)
   if t.depth > 0 then redis.call('HINCRBY', key, 'depth', t.depth) end
   if t.cost > 0 then redis.call('HINCRBYFLOAT', key, 'slot_ms', string.format('%.3f', t.cost)) end
   for counter, count in pairs(t.counters) do redis.call('HINCRBY', key, counter, count) end
 end
 local text = table.concat(letters)
-redis.call('HSET', settles, dispatcher, sequence .. ' ' .. text)
+-- All stale: the same again by itself, and a dispatcher that was reaped leaves no trace.
+if any then redis.call('HSET', settles, dispatcher, sequence .. ' ' .. text) end
 return text

@@ -1,5 +1,5 @@
 -- lane: entering one, at the tail (new, promoted, retried) or at the head (handed back).
--- Needs: index, seqs, waiting, meta bound by the script; base.lua.
+-- Needs: index, seqs, waiting, meta, due bound by the script; base.lua.
 
 -- A tenant that becomes runnable in a class joins its ready index at its virtual time, but never
 -- in the past: the floor is the virtual time that was served last.
@@ -40,4 +40,10 @@ local function enter_head(r, record, epoch, digest)
   redis.call('HSET', index, r.id,
     index_entry('W', epoch, r.seq, '-', r.tenant, r.class, r.level, digest, '-'))
   counted(r.tenant, r.class, 1)
+end
+
+-- When a task that waits (again) is to have started at the latest; 0: no such time any more.
+local function start_due(id, start_by)
+  if start_by > 0 then redis.call('ZADD', due, integer(start_by), 'x:' .. id)
+  else redis.call('ZREM', due, 'x:' .. id) end
 end
