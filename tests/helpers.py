@@ -6,13 +6,17 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
 
 def wait_until(
-    predicate: Callable[[], T], *, description: str, timeout: float = 5.0, every: float = 0.01
+    predicate: Callable[[], T | Literal[False] | None],
+    *,
+    description: str,
+    timeout: float = 5.0,
+    every: float = 0.01,
 ) -> T:
     """Call `predicate` every `every` seconds until it is truthy, and return what it returned.
 
@@ -29,7 +33,7 @@ def wait_until(
 
 
 async def wait_until_async(
-    predicate: Callable[[], T | Awaitable[T]],
+    predicate: Callable[[], T | Literal[False] | Awaitable[T | Literal[False] | None] | None],
     *,
     description: str,
     timeout: float = 5.0,
@@ -39,7 +43,7 @@ async def wait_until_async(
     deadline = time.monotonic() + timeout
     while True:
         answer = predicate()
-        value: T = await answer if inspect.isawaitable(answer) else answer
+        value = await answer if inspect.isawaitable(answer) else answer
         if value:
             return value
         if time.monotonic() > deadline:

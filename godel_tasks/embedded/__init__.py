@@ -4,7 +4,13 @@ from godel_tasks.embedded.binary import find_server_binary
 from godel_tasks.embedded.guard import Guard
 from godel_tasks.embedded.info import ServerInfo, read_info
 from godel_tasks.embedded.server import EmbeddedServer
-from godel_tasks.embedded.urls import ServerUrls, for_celery, for_redis, resolve_urls
+from godel_tasks.embedded.urls import (
+    ServerUrls,
+    for_celery,
+    for_redis,
+    needs_embedded,
+    resolve_urls,
+)
 
 __all__ = [
     "EmbeddedServer",
@@ -14,6 +20,7 @@ __all__ = [
     "find_server_binary",
     "for_celery",
     "for_redis",
+    "needs_embedded",
     "read_info",
     "resolve_urls",
 ]

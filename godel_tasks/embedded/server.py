@@ -59,6 +59,7 @@ class EmbeddedServer:
         self._busy = threading.RLock()
         self._process: subprocess.Popen[bytes] | None = None
         self._info: ServerInfo | None = None
+        self._listen: Listen | None = None
 
     def __repr__(self) -> str:
         state = f"pid {self._info.pid}" if self._info and self.alive() else "not running"
@@ -134,12 +135,14 @@ class EmbeddedServer:
 
     def _launch(self, binary: Path) -> ServerInfo:
         for attempt in range(PORT_ATTEMPTS):
-            listen = choose_listen(self.data_dir, self._transport)
+            # A server that is brought back listens where its clients look for it.
+            listen = self._listen or choose_listen(self.data_dir, self._transport)
             try:
                 self._spawn(binary, listen)
-                return self._wait(listen)
+                info = self._wait(listen)
             except _Ended as ended:
                 self._reap()
+                self._listen = None
                 last_try = listen.transport == "unix" or attempt == PORT_ATTEMPTS - 1
                 if last_try or "in use" not in ended.log:
                     raise StoreUnavailable(
@@ -147,6 +150,9 @@ class EmbeddedServer:
                         hint=f"see {self._log}",
                         retryable=False,
                     ) from None
+            else:
+                self._listen = listen
+                return info
         raise AssertionError("unreachable")
 
     def _spawn(self, binary: Path, listen: Listen) -> None:

@@ -64,15 +64,20 @@ def for_celery(url: str) -> str:
     return f"redis+socket://{parts.netloc}{parts.path}?{urlencode(query)}"
 
 
+def needs_embedded(settings: Settings) -> bool:
+    """Whether any of the URLs is left to the embedded server."""
+    return not settings.redis_url and not (
+        settings.state_url and settings.broker_url and settings.result_url
+    )
+
+
 def resolve_urls(settings: Settings) -> ServerUrls:
     """The URLs in force: the explicit ones, else those of the running embedded server.
 
     Looks at a file and a process table, and opens no connection. Raises `StoreUnavailable` when a
     URL is missing and no embedded server runs on `settings.data_dir`.
     """
-    base = settings.redis_url
-    if not base and not (settings.state_url and settings.broker_url and settings.result_url):
-        base = _attach(Path(settings.data_dir)).url
+    base = _attach(settings.data_dir).url if needs_embedded(settings) else settings.redis_url
     broker = settings.broker_url or base
     return ServerUrls(
         state=for_redis(settings.state_url or base),

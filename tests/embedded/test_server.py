@@ -83,6 +83,18 @@ def test_kill_9_of_the_server_loses_nothing_older_than_a_second(tmp_path: Path) 
             assert connection.llen("lane") == 1000
 
 
+def test_a_server_that_is_brought_back_is_where_its_clients_look_for_it(tmp_path: Path) -> None:
+    # Given a server on a random port with a random password
+    with EmbeddedServer(tmp_path, transport="tcp") as embedded:
+        url = embedded.url
+        # When it was killed and is started again
+        os.kill(embedded.info.pid, signal.SIGKILL)
+        wait_until(lambda: not embedded.alive(), description="the server is dead")
+        embedded.start()
+        # Then those who knew it reach it
+        assert embedded.url == url
+
+
 def test_two_folders_do_not_collide(tmp_path: Path) -> None:
     with (
         EmbeddedServer(tmp_path / "a") as one,
