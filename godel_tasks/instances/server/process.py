@@ -74,22 +74,23 @@ class InstanceProcess:
         self._heart: asyncio.Task[None] | None = None
         self._lost_at: list[float] = []
         self.endpoint = ""
-        #: Set when the process can go on no longer: why.
-        self.failure: asyncio.Future[WorkerError] | None = None
+        self._failure: asyncio.Future[WorkerError] | None = None
 
     def __repr__(self) -> str:
         return f"<InstanceProcess {self.endpoint or 'not started'} {self.station!r}>"
 
-    async def start(self) -> None:
+    async def start(self) -> asyncio.Future[WorkerError]:
         """Listen and register.
+
+        Returns: a future that says why, should the process be unable to go on later.
 
         Raises:
             WorkerError: the port cannot be had.
             StoreError: the registry cannot be reached.
         """
-        if self._server is not None:
-            return
-        self.failure = asyncio.get_running_loop().create_future()
+        if self._failure is not None:
+            return self._failure
+        self._failure = failure = asyncio.get_running_loop().create_future()
         server = grpc.aio.server(options=SERVER_OPTIONS)
         self._service.add_to(server)
         self.endpoint = self._bind(server)
@@ -97,7 +98,8 @@ class InstanceProcess:
         # Delivered to before it knows its generation it refuses, which costs no attempt.
         await server.start()
         await self._register()
-        self._heart = asyncio.get_running_loop().create_task(self._beat_forever())
+        self._heart = asyncio.get_running_loop().create_task(self._beat_forever(failure))
+        return failure
 
     async def drain(self, hurry: asyncio.Event | None = None) -> None:
         """Refuse what is new and finish what runs, up to the drain timeout or until `hurry`."""
@@ -110,8 +112,13 @@ class InstanceProcess:
     async def stop(self) -> None:
         """Tell that what still runs is LOST, deregister and stop listening."""
         server, self._server = self._server, None
-        if server is None:
-            return
+        if server is not None:
+            await self._stop(server)
+        self._executor.close()
+        if self._journal is not None:
+            self._journal.close()
+
+    async def _stop(self, server: grpc.aio.Server) -> None:
         self.station.drain()
         self.station.close()
         if self._heart is not None:
@@ -123,9 +130,6 @@ class InstanceProcess:
         with contextlib.suppress(StoreError):
             await self._registrar.deregister(self._generations)
         await server.stop(grace=0.1)
-        self._executor.close()
-        if self._journal is not None:
-            self._journal.close()
 
     def _make_host(self, config: InstanceConfig) -> InstanceHost:
         return InstanceHost(config, self._executor, self._clock, log=self._journal)
@@ -153,7 +157,7 @@ class InstanceProcess:
             for instance_id, generation in self._generations.items()
         ]
 
-    async def _beat_forever(self) -> None:
+    async def _beat_forever(self, failure: asyncio.Future[WorkerError]) -> None:
         failing = False
         while True:
             await self._clock.sleep(self._options.heartbeat_every_s)
@@ -167,8 +171,7 @@ class InstanceProcess:
                     log.warning("the registry does not answer; serving goes on: %s", error)
                 failing = True
             except WorkerError as error:
-                if self.failure is not None and not self.failure.done():
-                    self.failure.set_result(error)
+                failure.set_result(error)
                 return
 
     async def _beat(self) -> None:

@@ -1,0 +1,1 @@
+"""Stories about instances, their drivers and the instance process."""

@@ -1,0 +1,241 @@
+"""A site is an endpoint with two instances and a driver that reaches it; one for each driver."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from godel_tasks.clock import SystemClock
+from godel_tasks.domain.attempt import Completion, Delivery
+from godel_tasks.domain.instance import InstanceConfig
+from godel_tasks.errors import StaleWriter
+from godel_tasks.instances.drivers.grpc import GrpcDriver
+from godel_tasks.instances.drivers.simulated import SimulatedDriver, SimulatedNetwork
+from godel_tasks.instances.drivers.simulated_endpoint import SimulatedEndpoint
+from godel_tasks.instances.handlers import Handler, TaskContext
+from godel_tasks.instances.instance import Connection, Driver
+from godel_tasks.instances.server.process import InstanceProcess, ProcessOptions
+from godel_tasks.instances.server.registrar import Heartbeat
+from godel_tasks.instances.server.station import Station
+from tests.helpers import wait_until_async
+
+CAPACITY = 2
+GENERATION = 7
+IDS = ("a-1", "a-2")
+
+
+class Workload:
+    """A handler that does what its payload says, and notes each time that it is called."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.contexts: list[TaskContext] = []
+        self._gates: dict[str, asyncio.Event] = {}
+
+    def gate(self, name: str) -> asyncio.Event:
+        return self._gates.setdefault(name, asyncio.Event())
+
+    async def __call__(self, payload: Any, context: TaskContext) -> Any:
+        self.calls.append(f"{context.task_id}:{context.attempt}")
+        self.contexts.append(context)
+        if not isinstance(payload, dict):
+            return payload if not isinstance(payload, bytes) else payload.decode()
+        if "wait" in payload:
+            await self.gate(payload["wait"]).wait()
+        if "raise" in payload:
+            error = ValueError(payload["raise"])
+            error.retryable = payload.get("retryable", True)  # type: ignore[attr-defined]
+            raise error
+        if "exit" in payload:
+            raise SystemExit(payload["exit"])
+        if "object" in payload:
+            return object()
+        return payload.get("return")
+
+
+class FixedRegistrar:
+    """A registry of one process, in memory; `lose` takes the registrations away."""
+
+    def __init__(self, generation: int = GENERATION) -> None:
+        self.generation = generation
+        self.configs: list[InstanceConfig] = []
+        self.beats: list[list[Heartbeat]] = []
+        self.deregistered: dict[str, int] = {}
+        self.stale = False
+        self.registrations = 0
+
+    async def register(self, configs: Sequence[InstanceConfig]) -> dict[str, int]:
+        if self.registrations:
+            self.generation += 1
+        self.registrations += 1
+        self.stale = False
+        self.configs = list(configs)
+        return {config.instance_id: self.generation for config in configs}
+
+    async def heartbeat(self, beats: Sequence[Heartbeat]) -> None:
+        if self.stale:
+            raise StaleWriter("declared dead")
+        self.beats.append(list(beats))
+
+    async def deregister(self, generations: Mapping[str, int]) -> None:
+        self.deregistered = dict(generations)
+
+
+@dataclass
+class Listener:
+    """Notes what a connection tells."""
+
+    completions: list[Completion] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+
+    def on_completions(self, completions: Sequence[Completion]) -> None:
+        self.completions.extend(completions)
+
+    def on_connected(self, endpoint: str) -> None:
+        self.events.append("connected")
+
+    def on_disconnected(self, endpoint: str, error: str) -> None:
+        self.events.append("disconnected")
+
+    async def completion(self, key: str, *, nth: int = 1) -> Completion:
+        """The n-th completion of a key, when it comes."""
+
+        def found() -> list[Completion]:
+            return [c for c in self.completions if c.key == key][nth - 1 : nth]
+
+        return (await wait_until_async(found, description=f"completion {nth} of {key}"))[0]
+
+
+class Site(ABC):
+    """What the contract suite needs of an endpoint."""
+
+    driver: Driver
+    endpoint: str
+
+    def __init__(self) -> None:
+        self.work = Workload()
+        self.configs = [InstanceConfig(name, "", capacity=CAPACITY) for name in IDS]
+        self._connections: list[Connection] = []
+
+    @property
+    @abstractmethod
+    def station(self) -> Station: ...
+
+    @abstractmethod
+    async def open(self) -> None: ...
+
+    @abstractmethod
+    async def crash(self) -> None:
+        """The process dies; everything is forgotten."""
+
+    @abstractmethod
+    async def come_back(self) -> None:
+        """A new process on the same endpoint."""
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+    def config(self, instance_id: str = IDS[0]) -> InstanceConfig:
+        return InstanceConfig(instance_id, self.endpoint, driver=self.driver.name)
+
+    async def connect(self) -> tuple[Connection, Listener]:
+        """A started connection that stands."""
+        listener = Listener()
+        connection = self.driver.open_connection(self.endpoint, listener)
+        self._connections.append(connection)
+        await connection.start()
+        await wait_until_async(lambda: connection.connected, description="connected")
+        return connection, listener
+
+    async def close_connections(self) -> None:
+        for connection in self._connections:
+            await connection.stop()
+
+
+class GrpcSite(Site):
+    """A real gRPC server on a real port, on the test's own loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.driver = GrpcDriver()
+        self._process: InstanceProcess | None = None
+        self._port = 0
+
+    @property
+    def station(self) -> Station:
+        assert self._process is not None
+        return self._process.station
+
+    async def open(self) -> None:
+        options = ProcessOptions(self.configs, Handler.of(self.work), port=self._port)
+        self._process = InstanceProcess(options, FixedRegistrar(), SystemClock())
+        await self._process.start()
+        self.endpoint = self._process.endpoint
+        self._port = int(self.endpoint.rpartition(":")[2])
+
+    async def crash(self) -> None:
+        process, self._process = self._process, None
+        assert process is not None
+        assert process._server is not None
+        await process._server.stop(grace=None)
+        await process.stop()
+
+    async def come_back(self) -> None:
+        await self.open()
+
+    async def close(self) -> None:
+        await self.close_connections()
+        if self._process is not None:
+            await self._process.stop()
+
+
+class SimulatedSite(Site):
+    """A make-believe process."""
+
+    endpoint = "sim://a"
+
+    def __init__(self) -> None:
+        super().__init__()
+        generations = dict.fromkeys(IDS, GENERATION)
+        self.process = SimulatedEndpoint(
+            self.endpoint,
+            self.configs,
+            Handler.of(self.work),
+            SystemClock(),
+            generations=generations,
+        )
+        self.driver = SimulatedDriver(SimulatedNetwork([self.process]))
+
+    @property
+    def station(self) -> Station:
+        return self.process.running_station
+
+    async def open(self) -> None:
+        """It stands from the beginning."""
+
+    async def crash(self) -> None:
+        self.process.crash()
+
+    async def come_back(self) -> None:
+        self.process.boot_up()
+
+    async def close(self) -> None:
+        await self.close_connections()
+        self.process.crash()
+
+
+SITES = {"grpc": GrpcSite, "simulated": SimulatedSite}
+
+
+def delivery(task_id: str, payload: bytes = b"{}", **fields: Any) -> Delivery:
+    """A delivery to the first instance of a site."""
+    given: dict[str, Any] = {
+        "attempt": 1,
+        "instance_id": IDS[0],
+        "generation": GENERATION,
+        "tenant_id": "acme",
+    }
+    return Delivery(task_id=task_id, payload=payload, **(given | fields))
