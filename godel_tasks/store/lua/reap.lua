@@ -9,7 +9,7 @@ local own = redis.call('ZSCORE', leases, reaper)
 if not own or tonumber(own) <= now_ms then return {'stale'} end
 if not redis.call('ZSCORE', gone, dead) or not redis.call('ZSCORE', leases, dead) then return {'done'} end
 
-local rows = redis.call('HSCAN', held_dead, '0', 'COUNT', limit)[2]
+local rows = some_of(held_dead, limit)
 local values = {}
 for i = 1, #rows, 2 do
   local id, value = rows[i], rows[i + 1]

@@ -3,7 +3,8 @@
 -- ARGV: limit
 -- RETURNS: flat id, entry
 -- include: base
-local rows = redis.call('HSCAN', outbox_from, '0', 'COUNT', limit)[2]
+if outbox_from == outbox_own then return redis.call('HGETALL', outbox_own) end
+local rows = some_of(outbox_from, limit)
 for i = 1, #rows, 2 do
   redis.call('HSET', outbox_own, rows[i], rows[i + 1])
   redis.call('HDEL', outbox_from, rows[i])

@@ -29,6 +29,18 @@ local function hmget(key, fields)
   return out
 end
 
+-- About `limit` fields of a hash, flat; at least one while there is any. (A single HSCAN from 0 may
+-- find nothing in a large hash: it looks where earlier rounds have taken all.)
+local function some_of(key, limit)
+  local rows, cursor = {}, '0'
+  repeat
+    local page = redis.call('HSCAN', key, cursor, 'COUNT', limit)
+    cursor = page[1]
+    for i = 1, #page[2] do rows[#rows + 1] = page[2][i] end
+  until cursor == '0' or #rows >= 2 * tonumber(limit)
+  return rows
+end
+
 local function integer(n) return string.format('%.0f', n) end
 
 local function lane_field(tenant, class, level) return tenant .. ':' .. class .. ':' .. level end

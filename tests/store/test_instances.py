@@ -1,0 +1,142 @@
+"""register, report, attend, depart, slots, orphan_slots: instances and their slots."""
+
+from __future__ import annotations
+
+import pytest
+
+from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics, InstanceStatus
+from godel_tasks.store.registry import SlotsReply, record_of
+from tests.cell import Cell
+
+CONFIG = InstanceConfig(
+    "gw-1", "10.0.0.1:7000", capacity=3, region="eu", capabilities={"model": "large"}
+)
+
+
+def _register(cell: Cell, config: InstanceConfig = CONFIG) -> int:
+    return cell.run(cell.registry.register(config))
+
+
+def _slots(cell: Cell, dispatcher: str = "d1", **options) -> SlotsReply:
+    options.setdefault("generation", 1)
+    return cell.run(cell.registry.slots(instance_id="gw-1", dispatcher=dispatcher, **options))
+
+
+def test_an_instance_says_who_it_is(cell: Cell) -> None:
+    # When it registers, attends and reports
+    assert _register(cell) == 1
+    cell.run(
+        cell.registry.attend(
+            instance_ids=["gw-1"], lease_ms=3000, event="instance.registered"
+        )
+    )
+    metrics = InstanceMetrics(cpu_usage=0.25, queued_tasks=4)
+    report = cell.registry.report(
+        instance_id="gw-1", generation=1, metrics=metrics, draining=False
+    )
+    assert cell.run(report)
+    # Then the registry says so
+    fleet = cell.run(cell.registry.fleet())
+    assert (fleet.now_ms, fleet.leases) == (cell.now, {"gw-1": cell.now + 3000})
+    assert fleet.newest_event != "0-0"
+    record = record_of(
+        "gw-1", cell.run(cell.registry.fields(instance_id="gw-1")), fleet.leases["gw-1"]
+    )
+    assert record.config == CONFIG
+    assert record.metrics == metrics
+    assert (record.generation, record.status) == (1, InstanceStatus.UP)
+    # And when it departs, it is out of the registry
+    assert cell.run(cell.registry.depart(instance_id="gw-1"))
+    assert not cell.run(cell.registry.depart(instance_id="gw-1"))
+    assert cell.run(cell.registry.fleet()).leases == {}
+
+
+def test_a_stale_registration_can_write_nothing(cell: Cell) -> None:
+    assert (_register(cell), _register(cell)) == (1, 2)
+
+    def report(generation: int) -> bool:
+        return cell.run(
+            cell.registry.report(
+                instance_id="gw-1",
+                generation=generation,
+                metrics=InstanceMetrics(),
+                draining=True,
+            )
+        )
+
+    assert not report(1)
+    assert cell.run(cell.registry.fields(instance_id="gw-1"))["status"] == "up"
+    assert report(2)
+    # And what was declared dead must register again
+    cell.run(cell.registry.set_status(instance_id="gw-1", status=InstanceStatus.DEAD))
+    assert not report(2)
+    assert (_register(cell), report(3)) == (3, True)
+
+
+def test_no_more_slots_than_capacity(cell: Cell) -> None:
+    _register(cell)
+    assert _slots(cell, "d1", first=0, count=2).granted == 2
+    assert _slots(cell, "d2", first=0, count=2) == SlotsReply("up", 1, 1, 3, 3, 0)
+    assert _slots(cell, "d2", first=2, count=2).granted == 0
+    # When some are given back, others take them in the same call
+    reply = _slots(cell, "d2", first=4, count=2, free=["d2/0"])
+    assert (reply.granted, reply.used) == (1, 3)
+
+
+def test_a_repeated_reservation_is_the_same_one(cell: Cell) -> None:
+    _register(cell)
+    first = _slots(cell, first=0, count=2)
+    assert _slots(cell, first=0, count=2) == first
+    assert first.used == 2
+
+
+@pytest.mark.parametrize("status", [InstanceStatus.DRAINING, InstanceStatus.DEAD])
+def test_an_instance_that_is_not_up_gives_no_slots_and_takes_them_back(
+    cell: Cell, status: InstanceStatus
+) -> None:
+    _register(cell)
+    _slots(cell, first=0, count=2)
+    cell.run(cell.registry.set_status(instance_id="gw-1", status=status))
+    reply = _slots(cell, first=2, count=1, free=["d1/0"])
+    assert (reply.status, reply.granted, reply.used) == (status.value, 0, 1)
+
+
+def test_another_generation_gives_no_slots(cell: Cell) -> None:
+    # Given slots of an instance that came again: whatever ran there is over
+    _register(cell)
+    _slots(cell, first=0, count=3)
+    _register(cell)
+    assert _slots(cell, first=3, count=1, generation=1).granted == 0
+    assert _slots(cell, first=3, count=3, generation=2).granted == 3
+
+
+def test_an_unknown_instance_is_gone(cell: Cell) -> None:
+    assert _slots(cell, first=0, count=1).status == "gone"
+
+
+def test_orphaned_slots_count_until_their_runs_are_over(cell: Cell) -> None:
+    # Given a dispatcher that died with one run, one reservation and a neighbour
+    _register(cell)
+    _slots(cell, "d1", first=0, count=2)
+    _slots(cell, "d11", first=0, count=1)
+    orphan = cell.registry.orphan(
+        instance_id="gw-1", owner="d1", slots={"d1/0": "task:1"}, free_rest=True
+    )
+    assert cell.run(orphan) == 1
+    # Then its run keeps its slot, the reservation is free, the neighbour's untouched
+    assert cell.run(cell.registry.orphans(instance_id="gw-1")) == {"d1/0": "task:1"}
+    reply = _slots(cell, "d2", first=0, count=2)
+    assert (reply.granted, reply.used, reply.orphaned) == (1, 3, 1)
+    # And doing it again changes nothing
+    assert cell.run(orphan) == 0
+    # When the run's end is known, its slot is free
+    assert _slots(cell, "d2", first=1, count=1, free=["d1/0"]).granted == 1
+    used = [cell.run(command) for command in cell.registry.slots_used(instance_id="gw-1")]
+    assert used == [3, 0]
+
+
+def test_a_forgotten_instance_leaves_nothing(cell: Cell) -> None:
+    _register(cell)
+    _slots(cell, first=0, count=1)
+    cell.run(cell.registry.forget(instance_id="gw-1"))
+    assert list(cell.keys()) == []
