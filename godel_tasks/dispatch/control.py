@@ -64,7 +64,9 @@ class FlightControl:
 
     async def launch(self, cell: int, tasks: Iterable[HeldTask]) -> None:
         """Deliver what was just claimed."""
-        fresh = [Flight(cell, h, self._fleet.endpoint(h.instance_id), may_have_run=False) for h in tasks]
+        fresh = [
+            Flight(cell, h, self._fleet.endpoint(h.instance_id), may_have_run=False) for h in tasks
+        ]
         for flight in fresh:
             self._flights.add(flight)
             self._tell_claimed(flight)

@@ -151,7 +151,9 @@ class Feeder:
         if wanted <= 0:
             return False
         self._turn += 1
-        views = self.cells[self._turn % len(self.cells) :] + self.cells[: self._turn % len(self.cells)]
+        views = (
+            self.cells[self._turn % len(self.cells) :] + self.cells[: self._turn % len(self.cells)]
+        )
         free = self._fleet.candidates(self._bank.returning())
         plans: list[tuple[CellView, Plan]] = []
         for view in views:

@@ -88,8 +88,7 @@ class FleetView:
                 known = self.members[instance_id] = Member(record)
                 self.version += 1
             elif known.record.config != record.config or (
-                (known.record.generation, known.record.status)
-                != (record.generation, record.status)
+                (known.record.generation, known.record.status) != (record.generation, record.status)
             ):
                 self.version += 1
                 if known.record.generation != record.generation:

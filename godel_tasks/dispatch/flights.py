@@ -13,8 +13,17 @@ class Flight:
     """One held task and how far it has come. Monotonic times in seconds, 0.0 for "not yet"."""
 
     __slots__ = (
-        "cancel_asked_at", "cancel_by", "cancel_cause", "cell", "endpoint", "held", "may_have_run",
-        "running", "sent_at", "settling", "timeout_at",
+        "cancel_asked_at",
+        "cancel_by",
+        "cancel_cause",
+        "cell",
+        "endpoint",
+        "held",
+        "may_have_run",
+        "running",
+        "sent_at",
+        "settling",
+        "timeout_at",
     )
 
     def __init__(self, cell: int, held: HeldTask, endpoint: str, *, may_have_run: bool) -> None:

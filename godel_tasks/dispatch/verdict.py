@@ -110,8 +110,10 @@ def _outcome(
         message = f"cancelled by {by or 'somebody'} while it ran"
     elif completion.end in _ERROR_OF_END:
         error_type, module = _ERROR_OF_END[completion.end], "godel_tasks.errors"
-        message = f"{decision.reason}" if not completion.error_message else (
-            f"{decision.reason}: {completion.error_message}"
+        message = (
+            f"{decision.reason}"
+            if not completion.error_message
+            else (f"{decision.reason}: {completion.error_message}")
         )
     return Outcome(
         letter,

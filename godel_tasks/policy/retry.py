@@ -94,6 +94,7 @@ def decide(
     if not attempts_left:
         return Decision(Next.BURY, f"{limit} attempts, the last one {what}")
     return Decision(
-        Next.RETRY, f"attempt {completion.attempt} {what}",
+        Next.RETRY,
+        f"attempt {completion.attempt} {what}",
         backoff_s(completion.attempt, rules, jitter),
     )

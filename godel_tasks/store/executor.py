@@ -46,10 +46,13 @@ class Executor(Protocol):
 def translate(error: RedisError | OSError) -> StoreError:
     """The driver's exception as ours."""
     if isinstance(error, AuthenticationError):
-        return StoreError(f"Redis refused the password: {error}", hint="check the URL's user and password")
+        return StoreError(
+            f"Redis refused the password: {error}", hint="check the URL's user and password"
+        )
     if isinstance(error, RedisConnectionError | RedisTimeoutError | BusyLoadingError | OSError):
         return StoreUnavailable(
-            f"Redis did not answer: {error}", hint="check that it runs and that GODEL_REDIS_URL is right"
+            f"Redis did not answer: {error}",
+            hint="check that it runs and that GODEL_REDIS_URL is right",
         )
     return StoreError(f"Redis refused a command: {error}")
 
@@ -69,7 +72,9 @@ def connect_sync(url: str, *, answer_timeout_s: float = ANSWER_TIMEOUT_S) -> red
     )
 
 
-def connect_async(url: str, *, answer_timeout_s: float | None = ANSWER_TIMEOUT_S) -> redis.asyncio.Redis:
+def connect_async(
+    url: str, *, answer_timeout_s: float | None = ANSWER_TIMEOUT_S
+) -> redis.asyncio.Redis:
     """As `connect_sync`, for an event loop. None waits without end (for blocking pops)."""
     return redis.asyncio.Redis.from_url(
         _url(url),
@@ -116,7 +121,9 @@ class SyncExecutor:
             if missing:
                 for source in {c.script.source for i in missing if (c := commands[i]).script}:
                     self._client.script_load(source)
-                for i, reply in zip(missing, self._send([commands[i] for i in missing]), strict=True):
+                for i, reply in zip(
+                    missing, self._send([commands[i] for i in missing]), strict=True
+                ):
                     replies[i] = reply
                 if _missing(commands, replies):
                     raise StoreError("Redis forgot a script between two calls", retryable=True)

@@ -97,9 +97,7 @@ class LeaseCommands(CellCommands):
             decode=_reap_reply,
         )
 
-    def reap(
-        self, *, reaper: str, dead: str, finish: bool, limit: int = 500
-    ) -> Command[ReapReply]:
+    def reap(self, *, reaper: str, dead: str, finish: bool, limit: int = 500) -> Command[ReapReply]:
         """Take over (some of) what a condemned dispatcher held; with `finish`, and nothing left,
         end its lease: "done"."""
         return self._call(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from godel_tasks.domain.task import STATE_OF_LETTER, TaskState
 from godel_tasks.store.cell import CellCommands
 from godel_tasks.store.command import Command, plain, text
 from godel_tasks.store.records import (
@@ -91,6 +92,14 @@ class LookupCommands(CellCommands):
             self.keys.fixed("evidence"),
             task_id,
             decode=lambda reply: reply.decode(errors="replace") if reply else "",
+        )
+
+    def settled(self, task_id: str) -> Command[TaskState | None]:
+        """How a task ended, if that was a short while ago."""
+        return self._call(
+            "recall",
+            task_id,
+            decode=lambda reply: STATE_OF_LETTER[text(reply)] if reply else None,
         )
 
     def waiting(self) -> Command[dict[str, int]]:

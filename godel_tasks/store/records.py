@@ -97,8 +97,8 @@ def parse_held(data: bytes) -> HeldTask:
 
 
 def parse_index(data: bytes) -> IndexEntry:
-    state, epoch, sequence, owner, tenant, class_id, level, _digest, flags = (
-        data.decode().split(" ")
+    state, epoch, sequence, owner, tenant, class_id, level, _digest, flags = data.decode().split(
+        " "
     )
     return IndexEntry(
         STATE_OF_LETTER[state],

@@ -60,7 +60,9 @@ def load(name: str) -> Script:
         args = args[:-1]
     parts = [_bindings(keys, "KEYS"), _bindings(args, "ARGV")]
     if has_rest:
-        parts.append(f"local REST = {{}}\nfor i = {len(args) + 1}, #ARGV do REST[i - {len(args)}] = ARGV[i] end\n")
+        parts.append(
+            f"local REST = {{}}\nfor i = {len(args) + 1}, #ARGV do REST[i - {len(args)}] = ARGV[i] end\n"
+        )
     for fragment in _field(text, "include"):
         parts.append((_LUA / "lib" / f"{fragment}.lua").read_text(encoding="utf-8"))
     source = "".join([*parts, text])

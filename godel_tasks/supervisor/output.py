@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.text import Text
@@ -37,13 +37,14 @@ async def copy_lines(fd: int, say: Callable[[str], None]) -> None:
 
 
 class PrefixedConsole:
-    """A sink that writes `name │ line`, a colour for each name."""
+    """A sink that writes `name │ line`, with a colour for each name."""
 
-    def __init__(self, console: Console, names: Sequence[str]) -> None:
+    def __init__(self, console: Console, *, width: int = 11) -> None:
         self._console = console
-        self._width = max((len(name) for name in names), default=0)
-        self._colours = {name: COLOURS[n % len(COLOURS)] for n, name in enumerate(names)}
+        self._width = width
+        self._colours: dict[str, str] = {}
 
     def __call__(self, name: str, line: str) -> None:
-        prefix = Text(f"{name:>{self._width}} │ ", style=self._colours.get(name, "dim"))
+        colour = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])
+        prefix = Text(f"{name:>{self._width}} │ ", style=colour)
         self._console.print(prefix + Text.from_ansi(line), soft_wrap=True)

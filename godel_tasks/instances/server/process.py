@@ -26,8 +26,8 @@ from godel_tasks.instances.server.usage import ProcessUsage
 
 log = logging.getLogger(__name__)
 
-#: So many times in `STALE_WINDOW_S` may the registration be lost before the process gives up: two
-#: processes of one id would take it from each other for ever.
+#: So many times in `STALE_WINDOW_S` is a lost registration made again before the process gives up:
+#: two processes of one id would take it from each other for ever.
 STALE_LIMIT = 3
 STALE_WINDOW_S = 60.0
 #: How long the last completions may take to leave when the process ends.
@@ -181,15 +181,16 @@ class InstanceProcess:
             if self.station.draining:
                 return  # it was given up already; it only finishes what it runs
             now = self._clock.monotonic()
-            self._lost_at = [at for at in self._lost_at if at > now - STALE_WINDOW_S] + [now]
-            if len(self._lost_at) > STALE_LIMIT:
+            self._lost_at = [at for at in self._lost_at if at > now - STALE_WINDOW_S]
+            if len(self._lost_at) >= STALE_LIMIT:
                 raise WorkerError(
                     f"the registration of {', '.join(self._generations)} was lost"
-                    f" {len(self._lost_at)} times within {STALE_WINDOW_S:.0f} s",
+                    f" {STALE_LIMIT + 1} times within {STALE_WINDOW_S:.0f} s",
                     hint="does another process use the same --id?",
                 ) from error
             log.warning("the registration is over; registering again: %s", error)
             await self._register()
+            self._lost_at.append(now)
 
     async def _until(
         self, done: Callable[[], bool], deadline: float, hurry: asyncio.Event | None

@@ -1,0 +1,172 @@
+"""GodelResult: a real Celery `AsyncResult` of a task in Godel's queues."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from celery.result import AsyncResult
+
+from godel_tasks.domain.task import TaskState
+from godel_tasks.errors import ResultExpired, TaskNotFound
+from godel_tasks.store.command import plain
+from godel_tasks.store.keys import result_key
+from godel_tasks.store.records import IndexEntry
+
+if TYPE_CHECKING:
+    from godel_tasks.runtime import Runtime
+
+#: A state of ours as Celery names it; terminal ones come from the result backend.
+CELERY_STATES = {
+    TaskState.WAITING: "PENDING",
+    TaskState.DELAYED: "PENDING",
+    TaskState.ON_HOLD: "PENDING",
+    TaskState.CLAIMED: "RECEIVED",
+    TaskState.RUNNING: "STARTED",
+}
+#: Seconds that a settled task's result may take to appear before it counts as expired.
+PUBLISH_PATIENCE_S = 10.0
+
+
+class GodelResult(AsyncResult):  # type: ignore[misc]
+    """What `submit_task.delay()` returns.
+
+    Beside all that `AsyncResult` has: `tenant`, `instance`, `attempts`, `position()`, `aget()`.
+    """
+
+    @property
+    def _runtime(self) -> Runtime:
+        runtime: Runtime = self.app.godel
+        return runtime
+
+    def _get_task_meta(self) -> dict[str, Any]:
+        meta: dict[str, Any] = super()._get_task_meta()
+        if meta["status"] != "PENDING":
+            return meta
+        entry = self._entry()
+        if entry is None:
+            return meta
+        status = CELERY_STATES[entry.state]
+        if entry.retrying and entry.state is TaskState.DELAYED:
+            status = "RETRY"
+        return {**meta, "status": status, "godel": {"tenant": entry.tenant_id}}
+
+    def _entry(self) -> IndexEntry | None:
+        """Where it is, while it is not settled. Looks in every cell."""
+        for cell in self._runtime.cells:
+            entry = self._runtime.store.run(cell.lookup.entry(self.id))
+            if entry is not None:
+                return entry
+        return None
+
+    def _godel(self, field: str) -> Any:
+        return self._get_task_meta().get("godel", {}).get(field)
+
+    @property
+    def tenant(self) -> str | None:
+        """Who owns the task."""
+        value: str | None = self._godel("tenant")
+        return value
+
+    @property
+    def instance(self) -> str | None:
+        """The instance that ran its last attempt, or runs it now."""
+        found: str | None = self._godel("instance")
+        if found:
+            return found
+        held = self._held()
+        return held.instance_id if held else None
+
+    @property
+    def attempts(self) -> int:
+        """Executions so far, the running one included."""
+        found = self._godel("attempts")
+        if found is not None:
+            return int(found)
+        held = self._held()
+        return held.record.attempt if held else 0
+
+    def _held(self) -> Any:
+        for cell in self._runtime.cells:
+            entry = self._runtime.store.run(cell.lookup.entry(self.id))
+            if entry is not None and entry.owner != "-":
+                return self._runtime.store.run(cell.lookup.held(self.id, entry.owner))
+        return None
+
+    def position(self) -> int | None:
+        """Tasks ahead of it in its lane (0: it is next); None when it does not wait. Cancelled
+        tasks that were ahead may still be counted."""
+        for cell in self._runtime.cells:
+            entry = self._runtime.store.run(cell.lookup.entry(self.id))
+            if entry is not None and entry.state is TaskState.WAITING:
+                head = self._runtime.store.run(cell.lookup.lane_head(entry))
+                return max(0, entry.sequence - head) if head is not None else 0
+        return None
+
+    def get(self, timeout: float | None = None, **options: Any) -> Any:
+        """As `AsyncResult.get`, but a result that will never come raises instead of hanging.
+
+        Raises:
+            TaskNotFound: no task of that id waits, runs or is remembered.
+            ResultExpired: it was settled, and its result is no longer kept.
+        """
+        if not self._cache:
+            self._check_known(timeout)
+        return super().get(timeout=timeout, **options)
+
+    def _check_known(self, timeout: float | None) -> None:
+        deadline = time.monotonic() + min(PUBLISH_PATIENCE_S, timeout or PUBLISH_PATIENCE_S)
+        while True:
+            if self._entry() is not None or self._published():
+                return
+            settled = [
+                self._runtime.store.run(cell.lookup.settled(self.id))
+                for cell in self._runtime.cells
+            ]
+            if not any(settled):
+                if self._published():
+                    return
+                raise TaskNotFound(
+                    f"no task {self.id} is known",
+                    hint="it never existed, or its result was kept for GODEL_RESULT_EXPIRES_S only",
+                )
+            if time.monotonic() >= deadline:
+                raise ResultExpired(f"task {self.id} was settled, but its result is gone")
+            time.sleep(0.05)
+
+    def _published(self) -> bool:
+        return bool(self._runtime.results.run(plain("EXISTS", result_key(self.id), decode=int)))
+
+    def revoke(self, *args: Any, **kwargs: Any) -> None:
+        """Cancel it, durably. A running task is stopped only with `terminate=True`, as in Celery."""
+        from godel_tasks.cancelling import cancel_in_cells
+
+        terminate = bool(kwargs.get("terminate", False))
+        cancel_in_cells(self._runtime, self.id, who="revoke", running_too=terminate)
+
+    async def aget(self, timeout: float | None = None) -> Any:
+        """`get` for an event loop: waits without blocking it.
+
+        Raises:
+            TimeoutError: not settled within `timeout` seconds.
+        """
+        await asyncio.to_thread(self._check_known, timeout)
+        client = self._runtime.async_results()
+        pubsub = client.pubsub()
+        try:
+            async with asyncio.timeout(timeout):
+                await pubsub.subscribe(result_key(self.id))
+                stored = await client.get(result_key(self.id))
+                while stored is None:
+                    message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=1.0)
+                    stored = message["data"] if message else None
+                    if stored is None:
+                        stored = await client.get(result_key(self.id))
+            meta = self.backend.meta_from_decoded(json.loads(stored))
+            self._maybe_set_cache(meta)
+        finally:
+            await pubsub.aclose()
+            await client.aclose()
+        return self.get(timeout=0)

@@ -1,0 +1,183 @@
+"""submit_task, a registered Celery task that puts work into Godel's queues by itself.
+
+`.delay()` and `.apply_async()` admit and enqueue in one round trip to Redis, with no worker in
+between, and return a `GodelResult`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from asyncio import AbstractEventLoop, get_running_loop
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from celery import Task
+
+from godel_tasks.cancelling import cancel_in_cells
+from godel_tasks.errors import InvalidTask, StoreUnavailable
+from godel_tasks.policy.admission import TaskRequest, request_of
+from godel_tasks.results import GodelResult
+from godel_tasks.store.executor import AsyncExecutor
+from godel_tasks.store.queue import CancelReply
+from godel_tasks.submission import (
+    REPEATS,
+    Submission,
+    lost_answer,
+    prepare,
+    settle_reply,
+    submit_command,
+    submit_many,
+    submit_one,
+)
+
+if TYPE_CHECKING:
+    from godel_tasks.runtime import Runtime
+
+SUBMIT_TASK = "godel_tasks.submit_task"
+
+#: Celery's options that become fields of the task.
+_FIELD_OPTIONS = (
+    "priority", "countdown", "eta", "expires", "headers", "ignore_result", "correlation_id",
+)  # fmt: skip
+#: Celery's options that travel with the task.
+_KEPT_OPTIONS = ("root_id", "parent_id", "group_id", "group_index", "reply_to", "stamps")
+#: Celery's options that would be lost here without a word.
+_REFUSED_OPTIONS = ("link", "link_error", "chain", "chord")
+
+
+def refuse_to_run(*args: Any, **kwargs: Any) -> None:
+    """What a worker does that is sent the task by name, past Godel's queues."""
+    raise InvalidTask(
+        "submit_task does not run in a Celery worker",
+        hint="call submit_task.delay(...): a dispatcher delivers it to an instance",
+    )
+
+
+class SubmitTask(Task):  # type: ignore[misc]
+    """The class behind `submit_task`."""
+
+    abstract = True
+
+    @cached_property
+    def _executors(self) -> weakref.WeakKeyDictionary[AbstractEventLoop, AsyncExecutor]:
+        return weakref.WeakKeyDictionary()
+
+    @property
+    def _runtime(self) -> Runtime:
+        runtime: Runtime = self.app.godel
+        return runtime
+
+    def apply_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        task_id: str | None = None,
+        producer: Any = None,
+        link: Any = None,
+        link_error: Any = None,
+        shadow: Any = None,
+        **options: Any,
+    ) -> GodelResult:
+        """As Celery's, with Godel's fields among the arguments: `tenant_id, payload` by position
+        or name, the rest by name.
+
+        Raises:
+            SubmitError: refused; nothing was written.
+            StoreUnavailable: Redis did not answer.
+        """
+        options.update(task_id=task_id, link=link, link_error=link_error)
+        request, require_routable = self._request(args or (), kwargs or {}, options)
+        accepted = submit_one(self._runtime, request, require_routable=require_routable)
+        return self.AsyncResult(accepted)
+
+    async def adelay(self, *args: Any, **kwargs: Any) -> GodelResult:
+        """`delay` for an event loop: waits for Redis without blocking it."""
+        request, require_routable = self._request(args, kwargs, {})
+        if require_routable:
+            raise InvalidTask("adelay does not take require_routable", hint="use delay")
+        runtime = self._runtime
+        task = prepare(request, runtime.rules)
+        executor = self._executor(runtime)
+        for attempt in range(REPEATS):
+            try:
+                command = submit_command(runtime, request.tenant_id, [task], repeated=attempt > 0)
+                reply = await executor.run(command)
+                break
+            except StoreUnavailable as error:
+                if attempt == REPEATS - 1:
+                    raise lost_answer(error, task.task_id) from error
+        return self.AsyncResult(settle_reply(request, task, reply))
+
+    def _executor(self, runtime: Runtime) -> AsyncExecutor:
+        loop = get_running_loop()
+        if loop not in self._executors:
+            self._executors[loop] = runtime.async_store()
+        return self._executors[loop]
+
+    def AsyncResult(self, task_id: str, **kwargs: Any) -> GodelResult:
+        return GodelResult(task_id, backend=self.backend, app=self.app, task_name=self.name)
+
+    @staticmethod
+    def _request(
+        args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> tuple[TaskRequest, bool]:
+        if len(args) > 2:
+            raise InvalidTask(
+                f"{len(args)} positional arguments were given",
+                hint="only tenant_id and payload go by position, the rest by name",
+            )
+        fields = dict(kwargs)
+        names = [name for name in ("tenant_id", "payload") if name not in fields]
+        if len(args) > len(names):
+            raise InvalidTask("tenant_id or payload is given twice")
+        fields.update(zip(names, args, strict=False))
+        for option in _REFUSED_OPTIONS:
+            if options.get(option):
+                raise InvalidTask(
+                    f"submit_task does not take {option} yet",
+                    hint="wait for its result and submit what follows",
+                )
+        require_routable = bool(fields.pop("require_routable", False))
+        for option in _FIELD_OPTIONS:
+            if options.get(option) is not None:
+                fields[option] = options[option]
+        if options.get("task_id"):
+            fields["task_id"] = options["task_id"]
+        kept = {name: options[name] for name in _KEPT_OPTIONS if options.get(name)}
+        if kept:
+            fields["celery"] = kept
+        return request_of(fields), require_routable
+
+
+def submit_tasks(
+    items: Iterable[TaskRequest | Mapping[str, Any]], *, app: Any = None
+) -> list[Submission]:
+    """Submit many tasks, of one or several tenants: one round trip per few hundred.
+
+    Each item is a dict of the same fields that `submit_task.delay` takes (or a `TaskRequest`).
+    Answers an outcome per item, in order: `.ok`, `.task_id`, `.error`; a single bad item does not
+    stop the others.
+
+    Raises:
+        StoreUnavailable: Redis did not answer; items before it are accepted.
+    """
+    return submit_many(_app(app).godel, items)
+
+
+def cancel_task(task_id: str, *, who: str = "", app: Any = None) -> CancelReply:
+    """Cancel a task for good: a waiting one is settled at once, a running one is stopped on its
+    instance. Survives restarts of whatever is in between.
+
+    Raises:
+        TaskNotFound: no such task is known.
+    """
+    return cancel_in_cells(_app(app).godel, task_id, who=who or "cancel_task")
+
+
+def _app(app: Any) -> Any:
+    if app is None:
+        from godel_tasks.celery import app as default
+
+        app = default
+    return app
