@@ -101,9 +101,7 @@ def test_slots_are_filled_in_the_order_of_preference(cell: Cell) -> None:
     cell.dispatcher("d1")
     slots = [SlotRange("i1", 7, 10, 1), SlotRange("i2", 8, 20, 1), SlotRange("i3", 9, 30, 5)]
     # When a claim offers them
-    reply = cell.claim(
-        "d1", slots=slots, preferences={"shared.gpu": [1], ANY_CLASS: [2, 0]}
-    )
+    reply = cell.claim("d1", slots=slots, preferences={"shared.gpu": [1], ANY_CLASS: [2, 0]})
     # Then each task has a slot that its class may use
     where = {t.record.task_id: (t.instance_id, t.generation, t.slot) for t in reply.tasks}
     assert where == {

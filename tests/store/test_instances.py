@@ -26,14 +26,10 @@ def test_an_instance_says_who_it_is(cell: Cell) -> None:
     # When it registers, attends and reports
     assert _register(cell) == 1
     cell.run(
-        cell.registry.attend(
-            instance_ids=["gw-1"], lease_ms=3000, event="instance.registered"
-        )
+        cell.registry.attend(instance_ids=["gw-1"], lease_ms=3000, event="instance.registered")
     )
     metrics = InstanceMetrics(cpu_usage=0.25, queued_tasks=4)
-    report = cell.registry.report(
-        instance_id="gw-1", generation=1, metrics=metrics, draining=False
-    )
+    report = cell.registry.report(instance_id="gw-1", generation=1, metrics=metrics, draining=False)
     assert cell.run(report)
     # Then the registry says so
     fleet = cell.run(cell.registry.fleet())

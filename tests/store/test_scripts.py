@@ -71,8 +71,14 @@ def test_a_script_declares_the_fixed_keys_that_it_uses_and_no_others(name: str) 
     text = re.sub(r"'[^']*'", "''", script.reached)
     used = {word for word in re.findall(r"(?<![.\w])([a-z_]+)(?![\w(])", text)}
     # Then each declared key is used (the first one gives the prefix), and none undeclared
-    declared = {key for key in script.field("KEYS") if key.isidentifier()} - {"one", "per", "result"}
-    assert declared - used <= set(script.field("KEYS")[:1]), f"declared and not used: {declared - used}"
+    declared = {key for key in script.field("KEYS") if key.isidentifier()} - {
+        "one",
+        "per",
+        "result",
+    }
+    assert declared - used <= set(script.field("KEYS")[:1]), (
+        f"declared and not used: {declared - used}"
+    )
     fixed = {"index", "classes", "live", "waiting", "seqs", "tombs", "parked", "due", "batches"}
     fixed |= {"settles", "leases", "gone", "meta", "dead_at", "wake", "sleepers", "unroutable"}
     lists = re.findall(r"local (?:function )?([a-z_, ]+)", text)

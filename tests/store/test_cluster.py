@@ -1,0 +1,74 @@
+"""Every script's keys lie in one hash slot: each runs on a server in cluster mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics
+from godel_tasks.store.executor import SyncExecutor, connect_sync
+from tests.cell import Cell, back, hold, retry, success
+from tests.keyleaks import leaks
+from tests.store.lua_text import script_names
+
+#: Writes results, on the result server: Celery's result backend knows no cluster.
+NOT_IN_A_CELL = {"publish"}
+
+
+@pytest.fixture
+def clustered(cluster_url: str) -> Iterator[Cell]:
+    client = connect_sync(cluster_url)
+    cell = Cell(SyncExecutor(client), cell=7)
+    yield cell
+    assert leaks(client) == []
+    client.close()
+
+
+def test_every_script_runs_on_a_cluster(clustered: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a cell that is not the first, on a cluster's node, and a list of the scripts that ran
+    cell, ran = clustered, set()
+    run = cell.executor.run
+
+    def noting(command):
+        ran.add(command.name)
+        return run(command)
+
+    monkeypatch.setattr(cell.executor, "run", noting)
+    # When tasks take every way there is
+    cell.tenant("acme")
+    cell.submit("acme", *(cell.task(level=i % 4, deadline="+90000") for i in range(8)))
+    cell.submit("acme", cell.task(eta="+100"), cell.task("stuck", need="gpu"), check_settled=True)
+    cell.dispatcher("d1", "d2")
+    cell.run(cell.leases.sleep(dispatcher="d1"))
+    a, b, c, d, e, f = cell.take("d1", 6)
+    cell.run(cell.queue.mark_running(dispatcher="d1", tasks=[(a.record.task_id, a.epoch)]))
+    cell.settle("d1", success(a), retry(b), retry(c, after_ms=10), back(d), hold(e))
+    assert cell.run(cell.queue.resolve(task_id=e.record.task_id, verdict="retry")) == "ok"
+    assert cell.cancel(d.record.task_id).outcome == "cancelled"
+    assert cell.cancel(f.record.task_id).outcome == "asked"
+    cell.pass_time(100)
+    assert cell.due() == 2
+    cell.sweep()
+    cell.run(cell.leases.mark_unroutable(class_id="shared.gpu", now_ms=cell.now))
+    cell.keep_alive("d2", ms=4000)
+    bury = cell.queue.bury_class(class_id="shared.gpu", limit_ms=1000, why="nobody")
+    assert cell.run(bury) == 1
+    assert len(cell.bury("d1", by="d2")) == 1
+    cell.publish_all("d2")
+    cell.run(cell.leases.leave(dispatcher="d2"))
+    # And an instance comes and goes
+    registry = cell.registry
+    generation = cell.run(registry.register(InstanceConfig("gw-1", "h:1", capacity=2)))
+    cell.run(registry.attend(instance_ids=["gw-1"], lease_ms=3000, event="instance.registered"))
+    cell.run(
+        registry.report(
+            instance_id="gw-1", generation=generation, metrics=InstanceMetrics(), draining=False
+        )
+    )
+    cell.run(registry.fleet())
+    cell.run(registry.slots(instance_id="gw-1", generation=generation, dispatcher="d1", count=2))
+    cell.run(registry.orphan(instance_id="gw-1", owner="d1", slots={"d1/0": "t:1"}, free_rest=True))
+    cell.run(registry.depart(instance_id="gw-1"))
+    # Then every script has run, and none crossed a slot
+    assert set(script_names()) - NOT_IN_A_CELL - ran == set()
