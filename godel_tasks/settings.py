@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -36,7 +35,7 @@ CELERY_SCHEMES = (*STORE_SCHEMES, "sentinel")
 def _scheme(schemes: tuple[str, ...]) -> AfterValidator:
     def check(url: str) -> str:
         if url and urlsplit(url).scheme not in schemes:
-            raise PydanticCustomError("scheme", "a URL that starts with {s}", {"s": _urls(schemes)})
+            raise problems.WrongKind(f"a URL that starts with {_urls(schemes)}")
         return url
 
     return AfterValidator(check)
@@ -121,7 +120,7 @@ class Settings(BaseSettings):
                 f"({self.backoff_max_s:g}), got {self.backoff_base_s:g}"
             )
         if wrong:
-            raise PydanticCustomError("disagree", "{lines}", {"lines": "\n".join(wrong)})
+            raise problems.Disagreement(wrong)
         return self
 
     @classmethod

@@ -16,6 +16,18 @@ from pydantic import BaseModel, ValidationError
 OTHER_NAMES = frozenset({"CONFIG", "DEMO_HOLD"})
 
 
+class WrongKind(ValueError):
+    """A value that its own validator refuses; the text is what was expected."""
+
+
+class Disagreement(ValueError):
+    """Settings that are fine alone and wrong together; `lines` begin with the key to correct."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where values came from, so that a problem names the place to correct."""
@@ -77,11 +89,10 @@ def lines(error: ValidationError, model: type[BaseModel], origin: Origin) -> lis
     """pydantic's errors in our words, a line each."""
     found: list[str] = []
     for item in error.errors(include_url=False):
-        if item["type"] == "disagree":
-            found += [
-                f"{origin.name(key)}:{rest}"
-                for key, _, rest in (line.partition(":") for line in item["msg"].splitlines())
-            ]
+        reason = item.get("ctx", {}).get("error")
+        if isinstance(reason, Disagreement):
+            parts = (line.partition(":") for line in reason.lines)
+            found += [f"{origin.name(key)}:{rest}" for key, _, rest in parts]
         else:
             found.append(_line(item, model, origin))
     return found
@@ -101,8 +112,9 @@ def _expected(item: Mapping[str, Any], model: type[BaseModel], key: str) -> str:
     legal = _choices(model, key)
     if legal:
         return "one of " + ", ".join(legal)
-    if item["type"] == "scheme":
-        return str(item["msg"])
+    reason = item.get("ctx", {}).get("error")
+    if isinstance(reason, WrongKind):
+        return str(reason)
     limits = {
         name: getattr(limit, name)
         for limit in model.model_fields[key].metadata
