@@ -17,6 +17,10 @@ from celery.local import PromiseProxy
 from godel_tasks.runtime import Runtime
 from godel_tasks.settings import load_settings
 from godel_tasks.tasks import SUBMIT_TASK, SubmitTask, refuse_to_run
+from godel_tasks.worker.jobs import QUEUE, register_jobs, schedule
+
+#: Threads for control jobs beside the dispatcher's loop.
+CONTROL_THREADS = 4
 
 
 def _celeryconfig() -> ModuleType:
@@ -35,6 +39,10 @@ def _celeryconfig() -> ModuleType:
 class GodelCelery(Celery):  # type: ignore[misc]
     """A Celery app with Godel's runtime."""
 
+    log_cls = "godel_tasks.worker.logging:GodelLogging"
+    #: Its workers dispatch and do nothing else.
+    only_dispatch = False
+
     @cached_property
     def godel(self) -> Runtime:
         """Raises: SettingsError."""
@@ -50,13 +58,32 @@ class GodelCelery(Celery):  # type: ignore[misc]
         }
 
 
-def make_app(name: str = "godel_tasks") -> GodelCelery:
-    """A new app: URLs and settings are looked up when Celery first asks for its configuration."""
+def make_app(
+    name: str = "godel_tasks", *, dispatch: bool = True, control: bool = True
+) -> GodelCelery:
+    """A new app: URLs and settings are looked up when Celery first asks for its configuration.
+
+    Its workers dispatch, or run control jobs, or both.
+    """
     app = GodelCelery(name, set_as_current=name == "godel_tasks")
     app.config_from_object(_celeryconfig())
     app.add_defaults(app._urls)
+    app.only_dispatch = dispatch and not control
+    app.add_defaults(
+        {
+            # No prefork children: event loops, gRPC channels and locks do not survive a fork.
+            "worker_pool": "solo" if app.only_dispatch else "threads",
+            "worker_concurrency": CONTROL_THREADS,
+            # Workers that only dispatch consume nothing; Celery wants a queue all the same.
+            "task_default_queue": QUEUE if control else f"{QUEUE}.none",
+            "beat_schedule": schedule(),
+        }
+    )
+    if dispatch:
+        app.steps["worker"].add("godel_tasks.worker.step:DispatchStep")
+    register_jobs(app)
     # Lazy, as all Celery tasks: looked up when it is first used.
-    app.task(refuse_to_run, base=SubmitTask, name=SUBMIT_TASK, typing=False, ignore_result=False)
+    app.task(refuse_to_run, base=SubmitTask, name=SUBMIT_TASK, typing=False, shared=False)
     return app
 
 

@@ -73,13 +73,16 @@ class Dispatcher:
         self._failure: asyncio.Future[None] | None = None
         self._stop = asyncio.Event()
         self._disagreements: dict[int, int] = {}
+        self._patience_s = config.drain_timeout_s
 
     def __repr__(self) -> str:
         at = "draining" if self.feeder.draining else "at work"
         return f"<Dispatcher {self.name} {at}, {len(self.flights)} in flight>"
 
-    def stop(self) -> None:
-        """Drain: claim nothing new, finish what runs, hand back what was not sent."""
+    def stop(self, *, drain: bool = True) -> None:
+        """Drain: claim nothing new, finish what runs, hand back what was not sent. Without `drain`
+        what runs is left at once, to be adopted by the next dispatcher."""
+        self._patience_s = self._config.drain_timeout_s if drain else 0.0
         self._stop.set()
         self.feeder.draining = True
         self.feeder.pulse.set()
@@ -94,7 +97,8 @@ class Dispatcher:
         stop = asyncio.ensure_future(self._stop.wait())
         try:
             await self._lease.take()
-            await self.fleet.look()
+            while not await self.fleet.look():
+                await self._ports.clock.sleep(0.2)
             self._begin()
             await asyncio.wait({stop, self._failure}, return_when=asyncio.FIRST_COMPLETED)
             if not self._failure.done():
@@ -203,7 +207,7 @@ class Dispatcher:
     async def _drain(self) -> None:
         """Finish or hand back; what still runs when the time is up is left to be adopted."""
         self._control.hand_back_unsent()
-        ends_at = self._ports.clock.monotonic() + self._config.drain_timeout_s
+        ends_at = self._ports.clock.monotonic() + self._patience_s
         assert self._failure is not None
         while len(self.flights) and self._ports.clock.monotonic() < ends_at:
             if self._failure.done():

@@ -54,8 +54,9 @@ class FleetView:
             await self.look()
             await self._ports.clock.sleep(LOOK_EVERY_S * (0.9 + 0.2 * self._ports.rng.random()))
 
-    async def look(self) -> None:
-        """Read the registry; whole hashes only when an event says that something changed."""
+    async def look(self) -> bool:
+        """Read the registry; whole hashes only when an event says that something changed. False
+        when Redis did not answer."""
         now = self._ports.clock.monotonic()
         try:
             fleet = await self._ports.store.run(self._ports.registry.fleet())
@@ -65,11 +66,12 @@ class FleetView:
                 await self._read(fleet)
                 self._newest_event = fleet.newest_event
         except StoreUnavailable:
-            return
+            return False
         if now - self._last_good_look > 2 * LOOK_EVERY_S + 1.0:
             self._unbroken_since = now
         self._last_good_look = now
         self._judge(fleet, now)
+        return True
 
     async def _read(self, fleet: Fleet) -> None:
         registry = self._ports.registry

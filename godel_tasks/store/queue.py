@@ -257,3 +257,7 @@ class GlobalTaskQueue(CellCommands):
     def sweep(self, *, limit: int = 10_000) -> Command[int]:
         """Remove tombstones from lanes that are mostly made of them."""
         return self._call("sweep", limit, decode=int)
+
+    def cut_dead_letters(self, *, before_ms: int, limit: int = 1000) -> Command[int]:
+        """Drop dead letters that were buried before a time."""
+        return self._call("cut_dead_letters", before_ms, limit, decode=int)

@@ -1,0 +1,1 @@
+"""What turns a Celery worker into a Godel process."""

@@ -1,0 +1,118 @@
+"""Control jobs: ordinary Celery tasks, driven by beat, for what no dispatcher has to be up for.
+
+Dispatchers do most of this by themselves; the jobs are there for when none runs: results that wait
+in an outbox are published, late tasks expire, lanes are swept, dead instances are forgotten.
+Tasks that a dead dispatcher held are taken over by the next dispatcher, not here: a job has no
+connection to instances, and could only guess whether they still run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from celery import Celery
+
+from godel_tasks.dispatch.outcome import celery_meta, decode_outcome
+from godel_tasks.runtime import Runtime
+from godel_tasks.store.command import call
+from godel_tasks.store.keys import SHARED_OUTBOX, result_key
+
+log = structlog.get_logger("godel.control")
+
+QUEUE = "godel.control"
+#: The name under which jobs own outbox entries.
+PUBLISHER = "control"
+#: Seconds that the hash of a dead instance is kept for people to look at.
+DEAD_INSTANCE_KEPT_S = 3600
+#: Seconds that dead letters are kept.
+DEAD_LETTERS_KEPT_S = 7 * 86400
+#: Job and seconds between its runs.
+EVERY_S = {"reap": 1.0, "due": 1.0, "sweep": 30.0, "forget": 60.0}
+
+
+def schedule() -> dict[str, dict[str, Any]]:
+    """Beat's schedule. A run that was not started before the next one is due is dropped."""
+    return {
+        f"godel-{job}": {
+            "task": f"godel.control.{job}",
+            "schedule": seconds,
+            "options": {"queue": QUEUE, "expires": max(2.0, seconds), "ignore_result": True},
+        }
+        for job, seconds in EVERY_S.items()
+    }
+
+
+def reap(runtime: Runtime) -> int:
+    """Publish what dead dispatchers, and tasks that no dispatcher settled, left in outboxes."""
+    published = 0
+    for cell in runtime.cells:
+        sources = [SHARED_OUTBOX, PUBLISHER]
+        leases = runtime.store.run(cell.lookup.dispatchers())
+        fleet = runtime.store.run(runtime.registry.fleet())
+        sources += [name for name, end in leases.items() if end <= fleet.now_ms]
+        for source in sources:
+            published += _publish(runtime, cell, source)
+    return published
+
+
+def _publish(runtime: Runtime, cell: Any, source: str) -> int:
+    """Take a source's entries over, publish them, and only then drop them. Two jobs at once do the
+    same work twice, with the same bytes."""
+    if source != PUBLISHER:
+        runtime.store.run(cell.leases.take_outbox(dispatcher=PUBLISHER, source=source))
+    entries = runtime.store.run(cell.leases.own_outbox(dispatcher=PUBLISHER))
+    if not entries:
+        return 0
+    outcomes = {task_id: decode_outcome(entry) for task_id, entry in entries.items()}
+    wanted = {task_id: o for task_id, o in outcomes.items() if not o.ignore_result}
+    if wanted:
+        expires_s = int(runtime.settings.result_expires_s)
+        metas = [celery_meta(task_id, outcome) for task_id, outcome in wanted.items()]
+        keys = [result_key(task_id) for task_id in wanted]
+        runtime.results.run(call("publish", keys=keys, args=[expires_s, *metas], decode=int))
+    acknowledge = cell.leases.acknowledge_outbox(dispatcher=PUBLISHER, task_ids=list(entries))
+    runtime.store.run(acknowledge)
+    return len(entries)
+
+
+def due(runtime: Runtime) -> int:
+    """Promote, expire and end holds, as dispatchers do."""
+    return sum(runtime.store.run(cell.queue.due())[0] for cell in runtime.cells)
+
+
+def sweep(runtime: Runtime) -> int:
+    """Remove tombstones from lanes."""
+    return sum(runtime.store.run(cell.queue.sweep()) for cell in runtime.cells)
+
+
+def forget(runtime: Runtime) -> int:
+    """Drop instances that have been dead for an hour, and dead letters past their time."""
+    fleet = runtime.store.run(runtime.registry.fleet())
+    dropped = 0
+    for instance_id, end in fleet.leases.items():
+        if fleet.now_ms - end > DEAD_INSTANCE_KEPT_S * 1000:
+            runtime.store.run(runtime.registry.depart(instance_id=instance_id, event="instance.lost"))
+            runtime.store.run(runtime.registry.forget(instance_id=instance_id))
+            dropped += 1
+    before = fleet.now_ms - DEAD_LETTERS_KEPT_S * 1000
+    for cell in runtime.cells:
+        dropped += runtime.store.run(cell.queue.cut_dead_letters(before_ms=before))
+    return dropped
+
+
+def register_jobs(app: Celery) -> None:
+    """Make the jobs known to an app, lazily."""
+    for job in (reap, due, sweep, forget):
+        name = f"godel.control.{job.__name__}"
+
+        def run(self: Any, job: Any = job) -> int:
+            count: int = job(self.app.godel)
+            if count:
+                log.info(self.name, handled=count)
+            return count
+
+        app.task(run, bind=True, name=name, ignore_result=True, acks_late=True, shared=False)
+
+
+

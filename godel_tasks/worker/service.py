@@ -1,0 +1,97 @@
+"""DispatchService: dispatchers on an event loop in a thread of their own, beside Celery's worker."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from godel_tasks.dispatch.dispatcher import Dispatcher, Ending
+from godel_tasks.events import ClassUnroutable, DispatcherReaped, Event, EventBus
+from godel_tasks.runtime import Runtime
+
+log = structlog.get_logger("godel.dispatcher")
+
+
+def loop_factory() -> asyncio.AbstractEventLoop:
+    """uvloop where it is to be had."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def log_event(event: Event) -> None:
+    """What an operator should read even when nobody looks at metrics."""
+    match event:
+        case ClassUnroutable(class_id, waiting, nearest):
+            log.warning("class.unroutable", class_id=class_id, waiting=waiting, nearest=nearest)
+        case DispatcherReaped(dead, tasks):
+            log.warning("dispatcher.reaped", dead=dead, tasks=tasks)
+
+
+class DispatchService:
+    """Starts, drains, ends. One dispatcher at a time; one that was reaped is followed by another
+    under a new name. `on_crash` is called when a dispatcher ended by a bug."""
+
+    def __init__(
+        self, runtime: Runtime, node: str, bus: EventBus, on_crash: Callable[[], None]
+    ) -> None:
+        self._runtime = runtime
+        self._node = node
+        self._bus = bus
+        self._on_crash = on_crash
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._current: Dispatcher | None = None
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="godel-dispatcher", daemon=True)
+
+    @property
+    def current(self) -> Dispatcher | None:
+        """The dispatcher at work."""
+        return self._current
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, *, drain: bool = True) -> None:
+        """Drain and wait for the end. Without `drain`, what runs is left to be adopted."""
+        self._stopping = True
+        if self._loop is not None and self._thread.is_alive():
+            try:
+                self._loop.call_soon_threadsafe(self._stop_current, drain)
+            except RuntimeError:
+                # The loop ended between the two lines.
+                pass
+        while self._thread.is_alive():
+            # In short waits, so that a second signal is handled meanwhile.
+            self._thread.join(0.1)
+
+    def _stop_current(self, drain: bool) -> None:
+        if self._current is not None:
+            self._current.stop(drain=drain)
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=loop_factory) as runner:
+                runner.run(self._main())
+        except Exception:
+            log.exception("dispatcher.crashed", node=self._node)
+            self._on_crash()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        config = self._runtime.dispatch_config()
+        async with self._runtime.dispatcher_ports(self._bus) as ports:
+            while not self._stopping:
+                dispatcher = Dispatcher(ports, config, f"{self._node}-{secrets.token_hex(3)}")
+                self._current = dispatcher
+                log.info("dispatcher.up", dispatcher=dispatcher.name, cells=len(ports.cells))
+                ending = await dispatcher.run()
+                log.info("dispatcher.down", dispatcher=dispatcher.name, ending=ending.value)
+                if ending is Ending.DRAINED:
+                    return

@@ -1,0 +1,94 @@
+"""DispatchStep: the bootstep that makes a Celery worker dispatch.
+
+A step of the *worker*, not of its consumer: consumer steps start anew at every reconnect to the
+broker.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from celery import bootsteps
+from celery.worker import state
+
+from godel_tasks.errors import WorkerError
+from godel_tasks.events import EventBus
+from godel_tasks.worker.mirror import EventMirror
+from godel_tasks.worker.service import DispatchService, log_event
+
+#: Flags of `celery worker` that make no sense for a dispatcher, and what to do instead.
+_REFUSED = {
+    ("-c", "--concurrency"): "a dispatcher is one event loop; start more workers to scale",
+    ("--autoscale",): "start or stop workers to scale dispatch",
+    ("-B", "--beat"): "run `celery -A godel_tasks beat` as a process of its own",
+    ("-Q", "--queues"): "tenants' queues are Godel's own; a dispatcher serves all of them",
+    ("-X", "--exclude-queues"): "tenants' queues are Godel's own; a dispatcher serves all of them",
+    ("-O", "--optimization"): "it has no effect on a dispatcher",
+}
+
+
+def check_flags(argv: Sequence[str], *, only_dispatch: bool) -> None:
+    """Refuse what cannot work.
+
+    Raises:
+        WorkerError: which flag, and what to do instead.
+    """
+    pool = _value(argv, "-P", "--pool")
+    fit = ("solo", "threads")
+    if pool is not None and pool not in fit:
+        raise WorkerError(
+            f"a dispatcher cannot run with the {pool} pool",
+            hint="its event loop and connections do not survive a fork; leave -P out",
+        )
+    if not only_dispatch:
+        return
+    for names, hint in _REFUSED.items():
+        if _value(argv, *names) is not None:
+            raise WorkerError(f"a dispatcher does not take {' / '.join(names)}", hint=hint)
+
+
+def _value(argv: Sequence[str], *names: str) -> str | None:
+    for i, word in enumerate(argv):
+        for name in names:
+            if word == name:
+                return argv[i + 1] if i + 1 < len(argv) else ""
+            if name.startswith("--") and word.startswith(f"{name}="):
+                return word.partition("=")[2]
+            short = len(name) == 2 and word.startswith(name) and not word.startswith("--")
+            if short and len(word) > 2:
+                return word[2:]
+    return None
+
+
+class DispatchStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Runs the dispatch service from the worker's start to its end."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        super().__init__(worker, **kwargs)
+        check_flags(sys.argv, only_dispatch=worker.app.only_dispatch)
+        bus = EventBus()
+        bus.subscribe(log_event)
+        self._mirror = EventMirror(worker, worker.app.godel.settings.event_rate)
+        bus.subscribe(self._mirror.on_event)
+        self.service = DispatchService(worker.app.godel, worker.hostname, bus, self._on_crash)
+
+    def start(self, worker: Any) -> None:
+        self._mirror.start()
+        self.service.start()
+
+    def stop(self, worker: Any) -> None:
+        self.service.stop()
+        self._mirror.stop()
+
+    def terminate(self, worker: Any) -> None:
+        self.service.stop(drain=False)
+        self._mirror.stop()
+
+    @staticmethod
+    def _on_crash() -> None:
+        # Ends the worker with a failure; whoever supervises it starts it anew.
+        state.should_terminate = 1

@@ -1,0 +1,1 @@
+"""Thin entry points of Godel's processes."""
