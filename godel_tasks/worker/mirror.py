@@ -63,7 +63,10 @@ class EventMirror:
 
     def _wanted(self) -> bool:
         dispatcher = getattr(self._worker.consumer, "event_dispatcher", None)
-        return dispatcher is not None and bool(dispatcher.enabled)
+        if dispatcher is None or not dispatcher.enabled:
+            return False
+        # Without -E only the group "worker" is sent; no groups at all means every one.
+        return not dispatcher.groups or "task" in dispatcher.groups
 
     def _take_token(self) -> bool:
         now = time.monotonic()
