@@ -29,9 +29,9 @@ from godel_tasks.errors import (
     Unroutable,
 )
 from godel_tasks.policy.admission import TaskRequest
+from godel_tasks.producers import cancel_task, submit_tasks
 from godel_tasks.results import GodelResult
 from godel_tasks.submission import Submission
-from godel_tasks.tasks import cancel_task, submit_tasks
 
 __all__ = [
     "AttemptUncertain",

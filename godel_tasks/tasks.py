@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import weakref
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from celery import Task
 
-from godel_tasks.cancelling import cancel_in_cells
 from godel_tasks.errors import InvalidTask, StoreUnavailable
 from godel_tasks.policy.admission import TaskRequest, request_of
 from godel_tasks.results import GodelResult
 from godel_tasks.store.executor import AsyncExecutor
-from godel_tasks.store.queue import CancelReply
 from godel_tasks.submission import (
     REPEATS,
-    Submission,
     lost_answer,
     prepare,
     settle_reply,
     submit_command,
-    submit_many,
     submit_one,
 )
 
@@ -148,36 +144,3 @@ class SubmitTask(Task):  # type: ignore[misc]
         if kept:
             fields["celery"] = kept
         return request_of(fields), require_routable
-
-
-def submit_tasks(
-    items: Iterable[TaskRequest | Mapping[str, Any]], *, app: Any = None
-) -> list[Submission]:
-    """Submit many tasks, of one or several tenants: one round trip per few hundred.
-
-    Each item is a dict of the same fields that `submit_task.delay` takes (or a `TaskRequest`).
-    Answers an outcome per item, in order: `.ok`, `.task_id`, `.error`; a single bad item does not
-    stop the others.
-
-    Raises:
-        StoreUnavailable: Redis did not answer; items before it are accepted.
-    """
-    return submit_many(_app(app).godel, items)
-
-
-def cancel_task(task_id: str, *, who: str = "", app: Any = None) -> CancelReply:
-    """Cancel a task for good: a waiting one is settled at once, a running one is stopped on its
-    instance. Survives restarts of whatever is in between.
-
-    Raises:
-        TaskNotFound: no such task is known.
-    """
-    return cancel_in_cells(_app(app).godel, task_id, who=who or "cancel_task")
-
-
-def _app(app: Any) -> Any:
-    if app is None:
-        from godel_tasks.celery import app as default
-
-        app = default
-    return app
