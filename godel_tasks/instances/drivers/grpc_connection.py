@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Sequence
 from random import Random
@@ -13,6 +12,7 @@ import grpc.aio
 
 from godel_tasks.domain.attempt import Delivery
 from godel_tasks.errors import InstanceUnavailable
+from godel_tasks.instances.background import end_task
 from godel_tasks.instances.drivers import grpc_codec as codec
 from godel_tasks.instances.drivers import grpc_wire as wire
 from godel_tasks.instances.drivers._generated import instance_pb2 as pb
@@ -76,9 +76,7 @@ class GrpcConnection(Connection):
     async def stop(self) -> None:
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end_task(task)
         self._connected = False
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
@@ -143,9 +141,7 @@ class GrpcConnection(Connection):
                 self._channel = None
                 stream.cancel()
                 if writer is not None:
-                    writer.cancel()
-                    with contextlib.suppress(asyncio.CancelledError, Exception):
-                        await writer  # whatever it met, the reader says why the stream ended
+                    await end_task(writer)  # whatever it met, the reader says why
 
     def _stands(self, hello: pb.Hello) -> None:
         self._boot_id = hello.boot_id

@@ -12,6 +12,7 @@ from godel_tasks.domain.attempt import Completion, Delivery
 from godel_tasks.domain.instance import Health, HealthStatus, InstanceConfig, InstanceMetrics
 from godel_tasks.domain.session import Session, SessionConfig
 from godel_tasks.errors import InstanceUnavailable, UnknownInstance
+from godel_tasks.instances.background import end_task
 from godel_tasks.instances.drivers.backoff import Backoff
 from godel_tasks.instances.drivers.simulated_endpoint import SimulatedEndpoint, Wire
 from godel_tasks.instances.drivers.view import ConnectionInstance
@@ -81,9 +82,7 @@ class SimulatedConnection(Connection):
     async def stop(self) -> None:
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end_task(task)
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()

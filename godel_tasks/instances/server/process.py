@@ -14,6 +14,7 @@ import grpc.aio
 from godel_tasks.clock import Clock
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.errors import StaleWriter, StoreError, WorkerError
+from godel_tasks.instances.background import end_task
 from godel_tasks.instances.drivers.grpc_wire import SERVER_OPTIONS
 from godel_tasks.instances.handlers import Handler
 from godel_tasks.instances.server.executors import executor_for
@@ -122,9 +123,7 @@ class InstanceProcess:
         self.station.drain()
         self.station.close()
         if self._heart is not None:
-            self._heart.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._heart
+            await end_task(self._heart)
         deadline = self._clock.monotonic() + FLUSH_TIMEOUT_S
         await self._until(lambda: self._service.flushed, deadline, None)
         with contextlib.suppress(StoreError):

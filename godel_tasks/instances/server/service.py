@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ import grpc.aio
 
 from godel_tasks.domain.session import SessionConfig
 from godel_tasks.errors import UnknownInstance
+from godel_tasks.instances.background import end_task
 from godel_tasks.instances.drivers import grpc_codec as codec
 from godel_tasks.instances.drivers import grpc_wire as wire
 from godel_tasks.instances.drivers._generated import instance_pb2 as pb
@@ -57,9 +57,7 @@ class InstanceService:
         finally:
             self._peers.discard(peer)
             self._station.detach(peer)
-            writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await writer  # whatever it met, the stream is over
+            await end_task(writer)  # whatever it met, the stream is over
 
     def _handle(self, request: pb.AttachRequest, peer: StreamPeer) -> None:
         station = self._station
