@@ -25,6 +25,8 @@ from godel_tasks.domain.attempt import Completion, Delivery, End
 
 #: How long a completion waits to be acknowledged.
 KEEP_S = 600.0
+#: How often it is looked for completions that waited too long.
+LOOK_EVERY_S = 1.0
 #: How many completions wait to be acknowledged; the oldest goes first.
 KEEP_COMPLETIONS = 10_000
 #: How many forgotten keys are known to be such, at least (twice as many at most).
@@ -118,6 +120,8 @@ class AttemptTable(Generic[Peer]):
         #: Most attempts that ever ran at once.
         self.peak = 0
         self._ended: OrderedDict[str, tuple[float, Completion]] = OrderedDict()
+        #: When to look next for completions that were kept too long.
+        self._look_at = 0.0
         self._forgotten = _RecentKeys(KEEP_FORGOTTEN)
 
     def __repr__(self) -> str:
@@ -174,7 +178,8 @@ class AttemptTable(Generic[Peer]):
             self._forgotten.add(run.key)
             return ()
         self._ended[run.key] = (now, run.reported or completion)
-        self._forget_old(now)
+        if now >= self._look_at or len(self._ended) > KEEP_COMPLETIONS:
+            self._forget_old(now)
         return () if run.reported is not None else run.audience()
 
     def cancel(self, key: str, peer: Peer) -> Running[Peer] | Completion:
@@ -210,6 +215,7 @@ class AttemptTable(Generic[Peer]):
                 run.watchers = tuple(other for other in run.watchers if other is not peer)
 
     def _forget_old(self, now: float) -> None:
+        self._look_at = now + LOOK_EVERY_S
         ended = self._ended
         while ended:
             at, _ = next(iter(ended.values()))
