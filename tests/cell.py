@@ -83,10 +83,12 @@ class Cell:
         spec: str = "",
         digest: str = "-",
         payload: bytes = b"{}",
-        **times: str,
+        start_by: str = "0",
+        eta: str = "0",
+        deadline: str = "0",
     ) -> NewTask:
-        """A new task; `need` is the digest of its requirement, `times` are start_by, eta,
-        deadline."""
+        """A new task; `need` is the digest of its requirement, `start_by`, `eta` and
+        `deadline` are moments as NewTask has them."""
         return NewTask(
             task_id=task_id or f"task-{next(self._ids)}",
             level=level,
@@ -94,7 +96,9 @@ class Cell:
             spec=spec,
             body=encode_body(TaskBody(payload)),
             body_digest=digest,
-            **times,
+            start_by=start_by,
+            eta=eta,
+            deadline=deadline,
         )
 
     def submit(
@@ -207,7 +211,7 @@ class Cell:
         """A fixed key of the cell, or a whole derived one without its prefix."""
         return self.queue.keys.fixed(name)
 
-    def keys(self) -> Iterator[str]:
+    def all_keys(self) -> Iterator[str]:
         for key in sorted(self.server("KEYS", "*")):
             yield key.decode()
 

@@ -17,7 +17,7 @@ from godel_tasks.store import keys as key_table
 #: dispatcher or instance, and dead letters, which a person looks at.
 QUIET = frozenset(
     {"tenant", "tenants", "meta", "leases", "gone", "batches", "settles", "sleepers"}
-    | {"dead", "dead_at", "info", "instances", "events", "cells"}
+    | {"dead", "dead_at", "dead_classes", "info", "instances", "events", "cells"}
 )
 
 
@@ -71,15 +71,15 @@ def leaks(client: redis.Redis, *, quiet: bool = False) -> list[str]:
     """
     table, found = rules(), []
     for raw in sorted(client.keys("*")):
-        key, ttl, kind = raw.decode(), client.pttl(raw), client.type(raw).decode()
+        key = raw.decode() if isinstance(raw, bytes) else raw
+        ttl, of = client.pttl(raw), client.type(raw)
+        kind = of.decode() if isinstance(of, bytes) else of
         if key.startswith("celery-task-meta-"):
             if ttl < 0:
                 found.append(f"{key}: a result without TTL")
             continue
         word = _word(key)
-        rule = table.get(word) or (
-            KeyRule(word, _OTHERS[word], False) if word in _OTHERS else None
-        )
+        rule = table.get(word) or (KeyRule(word, _OTHERS[word], False) if word in _OTHERS else None)
         if rule is None:
             found.append(f"{key}: the key table does not know it")
         elif kind != rule.kind:

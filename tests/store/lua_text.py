@@ -45,7 +45,8 @@ class LuaFile:
         functions: dict[str, str] = {}
         for fragment in self.field("include"):
             functions |= _functions((LUA / "lib" / f"{fragment}.lua").read_text(encoding="utf-8"))
-        todo, seen = [_code(self.text)], {}
+        todo = [_code(self.text)]
+        seen: dict[str, str] = {}
         while todo:
             text = todo.pop()
             for name in set(re.findall(r"\b([a-z_]+)\(", text)) & functions.keys() - seen.keys():

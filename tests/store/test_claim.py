@@ -1,4 +1,4 @@
-"""claim: fair between tenants, strict inside one, FIFO in a lane, never held up by what is blocked."""
+"""claim: fair between tenants, strict inside one, FIFO in a lane, and past what is blocked."""
 
 from __future__ import annotations
 

@@ -35,9 +35,8 @@ def test_an_instance_says_who_it_is(cell: Cell) -> None:
     fleet = cell.run(cell.registry.fleet())
     assert (fleet.now_ms, fleet.leases) == (cell.now, {"gw-1": cell.now + 3000})
     assert fleet.newest_event != "0-0"
-    record = record_of(
-        "gw-1", cell.run(cell.registry.fields(instance_id="gw-1")), fleet.leases["gw-1"]
-    )
+    fields: dict[str, str] = cell.run(cell.registry.fields(instance_id="gw-1"))
+    record = record_of("gw-1", fields, fleet.leases["gw-1"])
     assert record.config == CONFIG
     assert record.metrics == metrics
     assert (record.generation, record.status) == (1, InstanceStatus.UP)
@@ -135,4 +134,4 @@ def test_a_forgotten_instance_leaves_nothing(cell: Cell) -> None:
     _register(cell)
     _slots(cell, first=0, count=1)
     cell.run(cell.registry.forget(instance_id="gw-1"))
-    assert list(cell.keys()) == []
+    assert list(cell.all_keys()) == []

@@ -48,7 +48,7 @@ def test_nothing_is_left_when_all_is_settled_swept_and_published(
         assert ended == status.submitted == 19
     # And nothing of the dispatchers, once they left
     cell.run(cell.leases.leave(dispatcher="d2"))
-    assert not [key for key in cell.keys() if "d1" in key or "d2" in key]
+    assert not [key for key in cell.all_keys() if "d1" in key or "d2" in key]
     assert not cell.server("EXISTS", *map(cell.key, ("leases", "batches", "settles", "sleepers")))
 
 

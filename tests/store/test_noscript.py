@@ -1,4 +1,4 @@
-"""A server that forgot the scripts (a restart, SCRIPT FLUSH) costs one more round trip, no error."""
+"""A server that forgot the scripts (a restart, SCRIPT FLUSH) costs a round trip, no error."""
 
 from __future__ import annotations
 

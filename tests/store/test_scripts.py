@@ -69,7 +69,7 @@ def test_a_script_declares_the_fixed_keys_that_it_uses_and_no_others(name: str) 
     # Given the fixed keys of the key table, and the names in the script's header
     script = LuaFile.read(name)
     text = re.sub(r"'[^']*'", "''", script.reached)
-    used = {word for word in re.findall(r"(?<![.\w])([a-z_]+)(?![\w(])", text)}
+    used = set(re.findall(r"(?<![.\w])([a-z_]+)(?![\w(])", text))
     # Then each declared key is used (the first one gives the prefix), and none undeclared
     declared = {key for key in script.field("KEYS") if key.isidentifier()} - {
         "one",

@@ -1,0 +1,451 @@
+"""The queue against a plain Python model: any verbs in any order, on a real server.
+
+`make test` runs a short seeded profile; GODEL_TEST_PROFILE=long searches on.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from godel_tasks.store.executor import SyncExecutor, connect_sync
+from godel_tasks.store.queue import NewTask, Settlement, SlotRange, Verb
+from tests.cell import Cell
+from tests.keyleaks import leaks
+from tests.store.queue_audit import Audit
+from tests.store.queue_model import QueueModel, Task, Tenant
+
+PROFILES = {
+    "short": settings(
+        max_examples=120,
+        stateful_step_count=35,
+        phases=[Phase.generate],  # found here, made small by the long profile
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    ),
+    "long": settings(
+        max_examples=int(os.environ.get("GODEL_TEST_EXAMPLES", "3000")),
+        stateful_step_count=60,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    ),
+}
+
+TENANTS = ("a", "b", "c", "d")
+NEEDS = ("0", "gpu", "eu")
+LEASE_MS = 3000
+AGEING_MS = 5000
+VERBS = [Verb.TERMINAL, Verb.RETRY, Verb.BACK, Verb.HOLD]
+
+moments = st.sampled_from(["0", "0", "0", "+1", "+400", "+6000", "1000"])
+delays = st.sampled_from(["0", "0", "0", "+1", "+300", "+5000"])
+new_tasks = st.lists(
+    st.tuples(
+        st.integers(0, 3),  # level
+        st.sampled_from(NEEDS),
+        st.sampled_from(["-", "-", "x", "y"]),  # digest
+        moments,
+        delays,
+        moments,
+        st.integers(0, 5),  # 0: an id that was used before
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+class Queue(RuleBasedStateMachine):
+    """Verbs of producers, dispatchers, reapers and operators, in any order."""
+
+    client: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client.flushdb()
+        self.cell = Cell(SyncExecutor(self.client))
+        self.model = QueueModel()
+        self.serial = 0
+        self.names = ["d1", "d2"]
+        self.dead: list[str] = []
+        self.leases: dict[str, int] = {}
+        self.condemned: set[str] = set()
+        self.tick = 0
+        self.grace_until = 0
+        self.last_claim: dict[str, tuple[int, dict[str, Any]]] = {}
+        self.last_settle: dict[str, tuple[int, list[Settlement], tuple[bool, ...]]] = {}
+        self.past_owners: list[tuple[str, str, int]] = []
+        self.unroutable: dict[str, int] = {}
+
+    @initialize()
+    def begin(self) -> None:
+        for name in self.names:
+            self.renew(name)
+        self.tenant("a", 1, 50)
+        self.tenant("b", 4, 50)
+
+    # ----------------------------------------------------------------------------- operators
+
+    @rule(
+        name=st.sampled_from(TENANTS),
+        weight=st.sampled_from([0.5, 1, 2, 4]),
+        max_queue=st.sampled_from([3, 50]),
+    )
+    def tenant(self, name: str, weight: float, max_queue: int) -> None:
+        self.cell.tenant(name, weight, max_queue)
+        old = self.model.tenants.get(name)
+        submitted = old.submitted if old else 0
+        self.model.tenants[name] = Tenant(weight, max_queue, submitted)
+
+    @rule(data=st.data(), running_too=st.booleans())
+    def cancel(self, data: st.DataObject, running_too: bool) -> None:
+        task = self.pick(data, list(self.model.tasks.values()))
+        if task is None:
+            assert self.cell.cancel("nothing").outcome == "unknown"
+            return
+        reply = self.cell.cancel(task.task_id, running_too=running_too)
+        if task.is_over:
+            expected = "settled" if task.remembered(self.cell.now) else "unknown"
+        elif task.is_held:
+            expected = "asked" if running_too else "running"
+            task.cancel_asked |= running_too
+        else:
+            expected = "cancelled"
+            self.model.end(task, "K", b"!K " + task.tenant.encode(), self.cell.now)
+        assert reply.outcome == expected
+
+    @rule(data=st.data(), verdict=st.sampled_from(["retry", "fail", "succeed"]))
+    def resolve(self, data: st.DataObject, verdict: str) -> None:
+        task = self.pick(data, self.model.alive())
+        if task is None:
+            return
+        answer = self.cell.run(self.cell.queue.resolve(task_id=task.task_id, verdict=verdict))
+        if task.state != "H":
+            assert answer == task.state
+        elif verdict == "retry":
+            self.model.again(task, self.cell.now, 0)
+        else:
+            letter = "S" if verdict == "succeed" else "F"
+            self.model.end(task, letter, f"!{letter}".encode(), self.cell.now)
+
+    @rule()
+    def sweep(self) -> None:
+        self.cell.sweep()
+
+    @rule(need=st.sampled_from(NEEDS), limit_ms=st.sampled_from([500, 5000]))
+    def bury(self, need: str, limit_ms: int) -> None:
+        class_id, now = f"shared.{need}", self.cell.now
+        self.cell.run(self.cell.leases.mark_unroutable(class_id=class_id, now_ms=now))
+        since = self.unroutable.setdefault(class_id, now)
+        command = self.cell.queue.bury_class(class_id=class_id, limit_ms=limit_ms, why="no")
+        self.cell.run(command)
+        if now - since < limit_ms:
+            return
+        for (_, of, _), ids in list(self.model.lanes.items()):
+            for task in [self.model.tasks[i] for i in ids] if of == class_id else []:
+                if task.late(now):
+                    if self.cell.entry(task.task_id) is None:
+                        self.model.end(task, "X", b"!X", now)
+                elif now - task.entered >= limit_ms:
+                    self.model.end(task, "F", b"!F", now)
+                else:
+                    break
+
+    # ----------------------------------------------------------------------------- producers
+
+    @rule(name=st.sampled_from(TENANTS), specs=new_tasks, check=st.booleans(), data=st.data())
+    def submit(self, name: str, specs: list[Any], check: bool, data: st.DataObject) -> None:
+        if name not in self.model.tenants:
+            assert not self.cell.submit(name, count=1).known
+            return
+        tasks: list[NewTask] = []
+        for level, need, digest, start_by, eta, deadline, old in specs:
+            known = [t for t in self.model.tasks.values() if not self.forgotten(t)]
+            again = self.pick(data, known) if old == 0 else None
+            check |= again is not None
+            self.serial += 1
+            tasks.append(
+                self.cell.task(
+                    again.task_id if again else f"t{self.serial}",
+                    level=level,
+                    need=need,
+                    spec=need.strip("0"),
+                    digest=digest,
+                    start_by=start_by,
+                    eta=eta,
+                    deadline=deadline,
+                )
+            )
+        expected = self.model.submit(name, tasks, check_settled=check, now=self.cell.now)
+        reply = self.cell.submit(name, *tasks, check_settled=check)
+        assert "".join(reply.admissions) == expected
+        assert reply.depth == self.model.depth(name)
+
+    def forgotten(self, task: Task) -> bool:
+        return task.is_over and not task.remembered(self.cell.now)
+
+    # --------------------------------------------------------------------------- dispatchers
+
+    @rule(
+        data=st.data(),
+        counts=st.lists(st.integers(0, 3), min_size=1, max_size=3),
+        needs=st.lists(st.sampled_from(NEEDS), min_size=1, max_size=3, unique=True),
+    )
+    def claim(self, data: st.DataObject, counts: list[int], needs: list[str]) -> None:
+        name = data.draw(st.sampled_from(self.names))
+        self.serial += 1
+        slots = [SlotRange(f"i{i}", 1, self.serial * 100 + i * 10, n) for i, n in enumerate(counts)]
+        numbers = list(range(len(slots)))
+        preferences = {
+            f"shared.{need}": data.draw(st.permutations(numbers))[: data.draw(st.integers(1, 3))]
+            for need in needs
+        }
+        before = {t: self.cell.status(t) for t in self.model.tenants}
+        floor = float(self.cell.server("HGET", self.cell.key("meta"), "floor") or 0)
+        call: dict[str, Any] = {"slots": slots, "preferences": preferences, "ageing_ms": AGEING_MS}
+        reply = self.cell.claim(name, batch=self.serial, **call)
+        self.last_claim[name] = (self.serial, call)
+        times = {t: status.virtual_time for t, status in before.items()}
+        averages = {t: status.average_ms or 100.0 for t, status in before.items()}
+        self.model.check_claim(
+            reply.tasks,
+            slots=slots,
+            preferences=preferences,
+            virtual_times=times,
+            averages=averages,
+            dispatcher=name,
+            now=self.cell.now,
+            ageing_ms=AGEING_MS,
+        )
+        for held in reply.tasks:
+            self.model.claimed(held, name)
+        # Each tenant is charged what was estimated, by its weight; the floor never falls.
+        for tenant, status in before.items():
+            mine = [h for h in reply.tasks if h.record.tenant_id == tenant]
+            cost = sum(h.estimate_ms for h in mine) / self.model.tenants[tenant].weight
+            now = self.cell.status(tenant).virtual_time
+            assert now == pytest.approx(status.virtual_time + cost, abs=0.01)
+        after = float(self.cell.server("HGET", self.cell.key("meta"), "floor") or 0)
+        assert after >= floor
+
+    @rule(data=st.data())
+    def claim_again(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(self.names))
+        if name in self.last_claim:
+            batch, call = self.last_claim[name]
+            reply = self.cell.claim(name, batch=batch, **call)
+            expected = {t.task_id for t in self.model.held(name) if t.batch == batch}
+            assert {h.record.task_id for h in reply.tasks} == expected
+
+    @rule(data=st.data(), take=st.integers(1, 5))
+    def settle(self, data: st.DataObject, take: int) -> None:
+        name = data.draw(st.sampled_from(self.names))
+        held = self.model.held(name)
+        if not held:
+            return
+        chosen = data.draw(st.permutations(held))[:take]
+        self.serial += 1
+        ends = [(t, *self._end_of(t, data)) for t in chosen]
+        letters = self.cell.settle(name, *(s for _, s, _ in ends), sequence=self.serial)
+        assert letters == (True,) * len(ends)
+        self.last_settle[name] = (self.serial, [s for _, s, _ in ends], letters)
+        handed_back = []
+        for task, s, after_ms in ends:
+            self.past_owners.append((task.task_id, name, task.epoch))
+            if s.verb is Verb.TERMINAL:
+                self.model.end(task, s.letter, s.data, self.cell.now, name)
+            elif task.cancel_asked:
+                self.model.end(task, "K", b"!K", self.cell.now, name)
+            elif s.verb is Verb.RETRY:
+                self.model.again(task, self.cell.now, after_ms)
+            elif s.verb is Verb.HOLD:
+                self.model.hold(task, self.cell.now, after_ms)
+            else:
+                handed_back.append(task)
+            task.cancel_asked = False
+        self.model.back(handed_back)
+
+    def _end_of(self, task: Task, data: st.DataObject) -> tuple[Settlement, int]:
+        verb = data.draw(st.sampled_from(VERBS))
+        after_ms = data.draw(st.sampled_from([0, 300, 4000])) if verb is Verb.RETRY else 4000
+        settlement = Settlement(
+            task.task_id,
+            task.epoch,
+            verb,
+            task.estimate,
+            0.0 if verb is Verb.BACK else data.draw(st.sampled_from([1.0, 100.0, 750.0])),
+            after_ms=after_ms,
+            letter=data.draw(st.sampled_from("SFXK")) if verb is Verb.TERMINAL else "-",
+            bury=data.draw(st.booleans()),
+            data=f"result of {task.task_id} {task.epoch}".encode(),
+        )
+        return settlement, after_ms
+
+    @rule(data=st.data())
+    def settle_again(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(self.names))
+        if name in self.last_settle:
+            sequence, settlements, letters = self.last_settle[name]
+            assert self.cell.settle(name, *settlements, sequence=sequence) == letters
+
+    @precondition(lambda self: self.past_owners)
+    @rule(data=st.data(), verb=st.sampled_from(VERBS))
+    def settle_too_late(self, data: st.DataObject, verb: Verb) -> None:
+        task_id, owner, epoch = data.draw(st.sampled_from(self.past_owners))
+        self.serial += 1
+        late = Settlement(task_id, epoch, verb, 100.0, 1.0, letter="F", data=b"too late")
+        assert self.cell.settle(owner, late, sequence=self.serial) == (False,)
+
+    @rule(data=st.data())
+    def mark_running(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(self.names))
+        held = self.model.held(name)
+        command = self.cell.queue.mark_running(
+            dispatcher=name, tasks=[(t.task_id, t.epoch) for t in held]
+        )
+        assert self.cell.run(command) == sum(t.state == "C" for t in held)
+        for task in held:
+            task.state = "R"
+
+    @rule(limit=st.sampled_from([1, 200]))
+    def due(self, limit: int) -> None:
+        now = self.cell.now
+        members = self.cell.server("ZRANGEBYSCORE", self.cell.key("due"), 0, now, "LIMIT", 0, limit)
+        handled, next_due = self.cell.run(self.cell.queue.due(limit=limit))
+        assert handled == len(members)
+        for member in members:
+            kind, task_id = member.decode()[0], member.decode()[2:]
+            task = self.model.tasks[task_id]
+            if kind == "d" and task.state == "D" and not task.late(now):
+                self.model.promote(task, now)
+            elif kind in "dx" and task.state in {"W", "D"}:
+                assert task.late(now)
+                self.model.end(task, "X", b"!X", now)
+            elif kind == "h" and task.state == "H":
+                self.model.end(task, "F", b"!F", now)
+        if limit == 200:
+            assert next_due is None or next_due > now
+
+    @rule(name=st.data())
+    def publish(self, name: st.DataObject) -> None:
+        who = name.draw(st.sampled_from(self.names))
+        entries = self.cell.publish_all(who)
+        expected = {**self.model.outboxes.pop(who, {}), **self.model.outboxes.pop("-", {})}
+        assert entries.keys() == expected.keys()
+
+    # ------------------------------------------------------------------------ life and death
+
+    def renew(self, name: str) -> None:
+        now = self.cell.now
+        reply = self.cell.run(self.cell.leases.renew(dispatcher=name, lease_ms=LEASE_MS))
+        assert reply.stale == (name in self.condemned)
+        if reply.stale:
+            return
+        if now - self.tick > 1000:
+            self.grace_until = now + LEASE_MS
+        self.tick, self.leases[name] = now, now + LEASE_MS
+        assert reply.held == len(self.model.held(name))
+        asked = {t.task_id for t in self.model.held(name) if t.cancel_asked}
+        assert reply.cancels is not None
+        assert reply.cancels.keys() == asked
+        assert set(reply.dead) == {n for n, end in self.leases.items() if end <= now}
+
+    @rule(ms=st.sampled_from([1, 100, 700]))
+    def time_passes(self, ms: int) -> None:
+        self.cell.pass_time(ms)
+        for name in self.names:
+            self.renew(name)
+
+    @rule(steps=st.integers(1, 12))
+    def a_while_passes(self, steps: int) -> None:
+        for _ in range(steps):
+            self.time_passes(700)
+
+    @rule(ms=st.sampled_from([2000, 10_000, 700_000]))
+    def everything_stalls(self, ms: int) -> None:
+        self.cell.pass_time(ms)
+        for name in self.names:
+            self.renew(name)
+
+    @rule(data=st.data())
+    def a_dispatcher_dies(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(self.names))
+        self.names.remove(name)
+        self.dead.append(name)
+        self.serial += 1
+        self.names.append(f"e{self.serial}")
+        self.renew(self.names[-1])
+
+    @precondition(lambda self: self.dead)
+    @rule(data=st.data(), limit=st.sampled_from([1, 500]))
+    def reap(self, data: st.DataObject, limit: int) -> None:
+        now, by = self.cell.now, data.draw(st.sampled_from(self.names))
+        dead = data.draw(st.sampled_from(self.dead))
+        outcome = self.cell.run(self.cell.leases.condemn(reaper=by, dead=dead)).outcome
+        if now < self.grace_until:
+            assert outcome == "grace"
+        elif self.leases[by] <= now:
+            assert outcome == "stale"
+        elif self.leases[dead] > now:
+            assert outcome == "alive"
+        else:
+            assert outcome == "ok"
+            self.condemned.add(dead)
+        if dead not in self.condemned:
+            return
+        reap = self.cell.leases.reap(reaper=by, dead=dead, finish=True, limit=limit)
+        if self.leases[by] <= now:
+            assert self.cell.run(reap).outcome == "stale"
+            return
+        while (reply := self.cell.run(reap)).outcome == "ok":
+            for held in reply.tasks:
+                task = self.model.tasks[held.record.task_id]
+                assert task.owner == dead
+                self.past_owners.append((task.task_id, dead, task.epoch))
+                task.owner, task.batch = by, 0
+                task.epoch += 1
+            taken = self.cell.run(
+                self.cell.leases.take_outbox(dispatcher=by, source=dead, limit=limit)
+            )
+            theirs = self.model.outboxes.get(dead, {})
+            for task_id in taken:
+                self.model.outboxes.setdefault(by, {})[task_id] = theirs.pop(task_id)
+        assert reply.outcome == "done"
+        assert self.model.held(dead) == []
+        assert not self.model.outboxes.pop(dead, None)
+        self.dead.remove(dead)
+        del self.leases[dead]
+
+    # ---------------------------------------------------------------------------- invariants
+
+    def pick(self, data: st.DataObject, tasks: list[Task]) -> Task | None:
+        return data.draw(st.sampled_from(tasks)) if tasks else None
+
+    @invariant()
+    def server_and_model_agree(self) -> None:
+        if self.leases:
+            Audit(self.cell, self.model, [*self.names, *self.dead]).check()
+
+    def teardown(self) -> None:
+        assert leaks(self.client) == []
+
+
+def test_the_queue_does_what_the_model_says(redis_url: str) -> None:
+    client = connect_sync(redis_url)
+    Queue.client = client
+    profile = PROFILES[os.environ.get("GODEL_TEST_PROFILE", "short")]
+    run_state_machine_as_test(Queue, settings=profile)
+    client.close()
