@@ -29,7 +29,8 @@ Cell, `godel:{cNN}:`...
 | ~cancels:<dispatcher> | hash | id → who asked | with the dispatcher | cancel, reap | renew |
 | ~outbox:<dispatcher>, outbox:- | hash | id → what is to be published | none: an entry goes once it is published | settle; finish | publisher |
 | ~settled:<n>, ~known:<n> | hash | id → letter and digest of settled tasks | 20 minutes; 48 hours | settle, finish | submit, cancel |
-| dead, dead_at | hash, zset | dead letters: id → record; id → when | control cuts what is past the retention | settle, bury_class | CLI |
+| dead, dead_at | hash, zset | dead letters: id → record; id → when | control cuts what is past the retention | settle, bury_class, drop_dead, cut_dead_letters | CLI |
+| dead_classes | hash | class of a dead letter → pool and requirement | none: dropped with the last dead letter | settle, bury_class, drop_dead, cut_dead_letters | CLI |
 | unroutable | hash | class → since when, nobody can run it | field gone when routable or empty | dispatchers | bury_class, CLI |
 | wake | list | tokens, at most one a sleeper | 60 s | whoever adds work | dispatchers (BLPOP) |
 | sleepers | set | dispatchers that wait for a token | member goes when it claims or dies | sleep | wake |

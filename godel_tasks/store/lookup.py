@@ -94,6 +94,16 @@ class LookupCommands(CellCommands):
             decode=lambda reply: reply.decode(errors="replace") if reply else "",
         )
 
+    def due_at(self, task_id: str) -> Command[int | None]:
+        """When a delayed task enters its lane, or a hold ends (ms)."""
+        return plain(
+            "ZMSCORE",
+            self.keys.fixed("due"),
+            f"d:{task_id}",
+            f"h:{task_id}",
+            decode=lambda reply: next((int(float(at)) for at in reply if at is not None), None),
+        )
+
     def settled(self, task_id: str) -> Command[TaskState | None]:
         """How a task ended, if that was a short while ago."""
         return self._call(
@@ -146,6 +156,15 @@ class LookupCommands(CellCommands):
             self.keys.fixed("dead"),
             task_id,
             decode=lambda reply: parse_record(reply) if reply else None,
+        )
+
+    def buried_at(self, task_id: str) -> Command[int | None]:
+        """When a dead letter was buried (ms)."""
+        return plain(
+            "ZSCORE",
+            self.keys.fixed("dead_at"),
+            task_id,
+            decode=lambda reply: int(float(reply)) if reply is not None else None,
         )
 
 

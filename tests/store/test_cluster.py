@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics
+from godel_tasks.domain.task import TaskState
+from godel_tasks.store.deadletters import DeadLetterCommands
 from godel_tasks.store.executor import SyncExecutor, connect_sync
 from tests.cell import Cell, back, hold, retry, success
 from tests.keyleaks import leaks
@@ -56,6 +58,8 @@ def test_every_script_runs_on_a_cluster(clustered: Cell, monkeypatch: pytest.Mon
     assert cell.run(bury) == 1
     assert len(cell.bury("d1", by="d2")) == 1
     cell.publish_all("d2")
+    assert cell.run(cell.look.settled(d.record.task_id)) is TaskState.CANCELLED
+    assert cell.run(cell.queue.cut_dead_letters(before_ms=1)) == 0
     cell.run(cell.leases.leave(dispatcher="d2"))
     # And an instance comes and goes
     registry = cell.registry

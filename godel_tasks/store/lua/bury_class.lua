@@ -1,5 +1,5 @@
 -- bury_class: fail what has waited too long in a class that no instance can run.
--- KEYS: index classes live waiting due wake sleepers seqs tombs dead dead_at unroutable
+-- KEYS: index classes live waiting due wake sleepers seqs tombs dead dead_at dead_classes unroutable
 -- DERIVES: lane ready tenant outbox settled known
 -- ARGV: now class limit_ms batch_size text
 -- RETURNS: how many were buried
@@ -24,6 +24,7 @@ for _, name in ipairs(redis.call('ZRANGE', ready_key(class), 0, -1)) do
     while head and buried < tonumber(batch_size) and now_ms - head.r.entry >= tonumber(limit_ms) do
       redis.call('HSET', dead, head.r.id, head.record)
       redis.call('ZADD', dead_at, integer(now_ms), head.r.id)
+      redis.call('HSETNX', dead_classes, class, redis.call('HGET', classes, class) or '')
       bury(head.r, head.e, 'F', text, 'failed')
       lane.at = lane.at + 1
       head = head_of(lane, now_ms, on_expired)

@@ -1,5 +1,5 @@
 -- settle: the ends of attempts, fenced on owner and epoch. Outcome and outbox entry are one write.
--- KEYS: index held outbox settles classes live waiting meta due wake sleepers parked seqs dead dead_at
+-- KEYS: index held outbox settles classes live waiting meta due wake sleepers parked seqs dead dead_at dead_classes
 -- DERIVES: lane ready tenant settled known cancels evidence
 -- ARGV: now dispatcher sequence ...
 -- REST: 3 per task: id, "verb epoch estimate actual_ms after_ms letter bury", data
@@ -87,6 +87,7 @@ for n = 1, #ids do
       if bury == '1' then
         redis.call('HSET', dead, id, record_of_held(redis.call('HGET', held, id)))
         redis.call('ZADD', dead_at, integer(now_ms), id)
+        redis.call('HSETNX', dead_classes, e.class, redis.call('HGET', classes, e.class) or '')
       end
       gone[#gone + 1] = id
       undue[#undue + 1] = 'x:' .. id
