@@ -60,6 +60,7 @@ def test_every_script_runs_on_a_cluster(clustered: Cell, monkeypatch: pytest.Mon
     cell.publish_all("d2")
     assert cell.run(cell.look.settled(d.record.task_id)) is TaskState.CANCELLED
     assert cell.run(cell.queue.cut_dead_letters(before_ms=1)) == 0
+    assert cell.run(DeadLetterCommands(7).drop(["stuck"])) == 1
     cell.run(cell.leases.leave(dispatcher="d2"))
     # And an instance comes and goes
     registry = cell.registry
