@@ -15,7 +15,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """Base of all events."""
 
 
-class TaskClaimed(Event):
+class TaskClaimed(Event, frozen=True):
     """`task.claimed`: a dispatcher holds it, with a slot on an instance."""
 
     task_id: str
@@ -25,7 +25,7 @@ class TaskClaimed(Event):
     at_s: float
 
 
-class TaskStarted(Event):
+class TaskStarted(Event, frozen=True):
     """`task.started`: delivered to its instance. `at_s` is wall time in seconds."""
 
     task_id: str
@@ -35,7 +35,7 @@ class TaskStarted(Event):
     at_s: float
 
 
-class TaskSettled(Event):
+class TaskSettled(Event, frozen=True):
     """`task.settled`: its end is stored. `state` is the terminal state's name."""
 
     task_id: str
@@ -49,7 +49,7 @@ class TaskSettled(Event):
     error: str
 
 
-class TaskRetried(Event):
+class TaskRetried(Event, frozen=True):
     """`task.retried`: another attempt was decided on."""
 
     task_id: str
@@ -60,7 +60,7 @@ class TaskRetried(Event):
     at_s: float
 
 
-class ClassUnroutable(Event):
+class ClassUnroutable(Event, frozen=True):
     """`class.unroutable`: tasks wait that no registered instance could ever run."""
 
     class_id: str
@@ -68,14 +68,14 @@ class ClassUnroutable(Event):
     nearest: str
 
 
-class InstanceLost(Event):
+class InstanceLost(Event, frozen=True):
     """`instance.lost`: its lease ended, or another generation took its place."""
 
     instance_id: str
     reason: str
 
 
-class DispatcherReaped(Event):
+class DispatcherReaped(Event, frozen=True):
     """`dispatcher.reaped`: a dead dispatcher's tasks were taken over."""
 
     dead: str
