@@ -84,7 +84,8 @@ def connect_async(
     )
 
 
-def _missing(commands: Sequence[Command[Any]], replies: list[Any]) -> list[int]:
+def _missing(replies: Sequence[Any]) -> list[int]:
+    """Places of the calls whose script the server does not know; raises for any other failure."""
     missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     for i, reply in enumerate(replies):
         if isinstance(reply, RedisError | OSError) and i not in missing:
@@ -104,7 +105,8 @@ class SyncExecutor:
             try:
                 reply = self._client.execute_command(*command.parts)
             except NoScriptError:
-                assert command.script is not None
+                if command.script is None:
+                    raise
                 self._client.script_load(command.script.source)
                 reply = self._client.execute_command(*command.parts)
         except (RedisError, OSError) as error:
@@ -117,7 +119,7 @@ class SyncExecutor:
             return []
         try:
             replies = self._send(commands)
-            missing = _missing(commands, replies)
+            missing = _missing(replies)
             if missing:
                 for source in {c.script.source for i in missing if (c := commands[i]).script}:
                     self._client.script_load(source)
@@ -125,7 +127,7 @@ class SyncExecutor:
                     missing, self._send([commands[i] for i in missing]), strict=True
                 ):
                     replies[i] = reply
-                if _missing(commands, replies):
+                if _missing(replies):
                     raise StoreError("Redis forgot a script between two calls", retryable=True)
         except (RedisError, OSError) as error:
             raise translate(error) from error
@@ -153,7 +155,8 @@ class AsyncExecutor:
             try:
                 reply = await self._client.execute_command(*command.parts)
             except NoScriptError:
-                assert command.script is not None
+                if command.script is None:
+                    raise
                 await self._client.script_load(command.script.source)
                 reply = await self._client.execute_command(*command.parts)
         except (RedisError, OSError) as error:
@@ -168,14 +171,14 @@ class AsyncExecutor:
             return [await self.run(commands[0])]
         try:
             replies = await self._send(commands)
-            missing = _missing(commands, replies)
+            missing = _missing(replies)
             if missing:
                 for source in {c.script.source for i in missing if (c := commands[i]).script}:
                     await self._client.script_load(source)
                 again = await self._send([commands[i] for i in missing])
                 for i, reply in zip(missing, again, strict=True):
                     replies[i] = reply
-                if _missing(commands, replies):
+                if _missing(replies):
                     raise StoreError("Redis forgot a script between two calls", retryable=True)
         except (RedisError, OSError) as error:
             raise translate(error) from error

@@ -5,7 +5,7 @@ Nothing here does I/O: each method builds a `Command` for either executor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -153,8 +153,10 @@ class GlobalTaskQueue(CellCommands):
             specs[task.spec_digest] = task.spec
             items += (
                 task.task_id,
-                f"{task.level} {task.spec_digest} {task.start_by} {task.eta} {task.deadline} "
-                f"{task.body_digest}",
+                (
+                    f"{task.level} {task.spec_digest} {task.start_by} {task.eta} {task.deadline} "
+                    f"{task.body_digest}"
+                ),
                 task.body,
             )
         flat = [part for pair in specs.items() for part in pair]
@@ -177,7 +179,7 @@ class GlobalTaskQueue(CellCommands):
         ageing_ms: int,
         max_lag: float,
         slots: Sequence[SlotRange],
-        preferences: dict[str, Sequence[int]],
+        preferences: Mapping[str, Sequence[int]],
     ) -> Command[ClaimReply]:
         """Take a fair batch for the slots held. `preferences` names, per class, which of `slots`
         (from 0) it may use, best first. The same batch number again re-reads what it took."""
@@ -209,8 +211,10 @@ class GlobalTaskQueue(CellCommands):
         for s in settlements:
             rest += (
                 s.task_id,
-                f"{s.verb.value} {s.epoch} {s.estimate_ms} {s.actual_ms:.3f} {s.after_ms} "
-                f"{s.letter} {1 if s.bury else 0}",
+                (
+                    f"{s.verb.value} {s.epoch} {s.estimate_ms} {s.actual_ms:.3f} {s.after_ms} "
+                    f"{s.letter} {1 if s.bury else 0}"
+                ),
                 s.data,
             )
         return self._call(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 
 _LUA = files("godel_tasks.store") / "lua"
@@ -44,7 +44,7 @@ def _bindings(names: list[str], table: str) -> str:
     return f"local {', '.join(names)} = {values}\n"
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(name: str) -> Script:
     """The script of that name.
 
@@ -60,11 +60,14 @@ def load(name: str) -> Script:
         args = args[:-1]
     parts = [_bindings(keys, "KEYS"), _bindings(args, "ARGV")]
     if has_rest:
+        named = len(args)
         parts.append(
-            f"local REST = {{}}\nfor i = {len(args) + 1}, #ARGV do REST[i - {len(args)}] = ARGV[i] end\n"
+            f"local REST = {{}}\nfor i = {named + 1}, #ARGV do REST[i - {named}] = ARGV[i] end\n"
         )
-    for fragment in _field(text, "include"):
-        parts.append((_LUA / "lib" / f"{fragment}.lua").read_text(encoding="utf-8"))
+    parts.extend(
+        (_LUA / "lib" / f"{fragment}.lua").read_text(encoding="utf-8")
+        for fragment in _field(text, "include")
+    )
     source = "".join([*parts, text])
     sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
     return Script(name, source, sha, tuple(keys), tuple(args), has_rest, has_more_keys)
