@@ -5,9 +5,12 @@ Pure: the same request gives the same task. Whatever is wrong is said before any
 
 from __future__ import annotations
 
+# Producers pass what they like, whatever the fields' types say: that is what is checked here.
+# mypy: disable-error-code="redundant-expr"
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -163,7 +166,11 @@ def _moment(name: str, value: Moment | None) -> str:
         return str(ms)
     if isinstance(value, timedelta):
         value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or (isinstance(value, float) and math.isnan(value))
+    ):
         raise InvalidTask(
             f"{name} {value!r} is not a time", hint="use seconds, a timedelta or a datetime"
         )
@@ -226,11 +233,10 @@ def _word(value: Any) -> str:
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
 
 
-def _numeric(name: str, operator: str, values: Sequence[Any]) -> None:
+def _numeric(name: str, operator: str, values: Collection[Any]) -> None:
     try:
-        if len(values) != 1:
-            raise ValueError
-        float(values[0])
+        (value,) = values
+        float(value)
     except (TypeError, ValueError):
         raise InvalidTask(
             f"capability {name} {operator} needs one number, got {list(values)!r}"

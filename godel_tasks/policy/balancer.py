@@ -45,13 +45,11 @@ class LoadBalancer:
         slots: dict[str, int] = {}
         preferences: dict[str, dict[str, None]] = {}
         chunk = max(1, wanted // PICKS)
-        open_demands = [[demand, demand.waiting] for demand in demands if demand.waiting > 0]
+        open_demands = [(demand, demand.waiting) for demand in demands if demand.waiting > 0]
         left = wanted
         while left > 0 and open_demands:
-            still_open = []
-            for entry in open_demands:
-                demand, waiting = entry
-                assert isinstance(demand, Demand) and isinstance(waiting, int)
+            still_open: list[tuple[Demand, int]] = []
+            for demand, waiting in open_demands:
                 candidates = [
                     candidate
                     for instance_id in demand.instance_ids
@@ -74,7 +72,7 @@ class LoadBalancer:
                     if chosen.free == 0:
                         candidates.remove(chosen)
                 if waiting > 0 and candidates:
-                    still_open.append([demand, waiting])
+                    still_open.append((demand, waiting))
             open_demands = still_open
         return Plan(
             slots,
