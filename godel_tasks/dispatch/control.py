@@ -29,7 +29,10 @@ STOP_CONFIRM_S = 5.0
 
 
 class FlightControl:
-    """Launches, adopts, lands. `spawn` runs a coroutine beside; `on_free` says that work may go on."""
+    """Launches, adopts, lands. `spawn` runs a coroutine beside; `on_free` hears of freed slots."""
+
+    #: Comes with `bind`, before anything flies: each of the two needs the other.
+    _settler: Settler
 
     def __init__(
         self,
@@ -51,7 +54,6 @@ class FlightControl:
         self._spawn = spawn
         self._on_free = on_free
         self._links = Links(ports, self)
-        self._settler: Settler | None = None
         self._unsent: set[str] = set()
 
     def bind(self, settler: Settler) -> None:
@@ -186,9 +188,12 @@ class FlightControl:
     def on_instance_lost(self, instance_id: str, reason: str) -> None:
         """The registry says that this registration of the instance is over."""
         for flight in self._flights:
-            if flight.held.instance_id == instance_id and not flight.settling:
-                if not self._fleet.alive(instance_id, flight.held.generation):
-                    self._lose(flight, reason)
+            if (
+                flight.held.instance_id == instance_id
+                and not flight.settling
+                and not self._fleet.alive(instance_id, flight.held.generation)
+            ):
+                self._lose(flight, reason)
 
     def _lose(self, flight: Flight, reason: str) -> None:
         end = End.LOST if flight.may_have_run else End.REJECTED
@@ -217,7 +222,6 @@ class FlightControl:
         self._decide(flight, completion, choice)
 
     def _decide(self, flight: Flight, completion: Completion, tenant_on_uncertain: str) -> None:
-        assert self._settler is not None
         decision = judge(
             flight,
             completion,
@@ -248,7 +252,6 @@ class FlightControl:
     async def _orphan_then_settle(
         self, flight: Flight, settlement: Settlement, outcome: Outcome | None, end: End
     ) -> None:
-        assert self._settler is not None
         if end is End.LOST:
             await self._bank.orphan(flight.held.instance_id, flight.held.slot, flight.key)
         self._settler.add(flight, settlement, outcome)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from godel_tasks.dispatch.config import CellStore, DispatchConfig, Ports
@@ -53,7 +54,7 @@ class Dispatcher:
         self._bank = SlotBank(ports, self.fleet, name)
         self._control = FlightControl(
             ports, config, self.flights, self.fleet, self._lease, self._bank, self._spawn,
-            lambda: self.feeder.pulse.set(),
+            self._on_free,
         )  # fmt: skip
         self._publisher = Publisher(ports, name)
         self._settler = Settler(
@@ -93,25 +94,26 @@ class Dispatcher:
         Raises:
             Exception: a bug; what is held is taken over by others once the lease is over.
         """
-        self._failure = asyncio.get_running_loop().create_future()
+        failure = self._failure = asyncio.get_running_loop().create_future()
         stop = asyncio.ensure_future(self._stop.wait())
+        ends: set[asyncio.Future[Any]] = {stop, failure}
         try:
             await self._lease.take()
             while not await self.fleet.look():
                 await self._ports.clock.sleep(0.2)
             self._begin()
-            await asyncio.wait({stop, self._failure}, return_when=asyncio.FIRST_COMPLETED)
-            if not self._failure.done():
-                await self._drain()
-            if self._failure.done():
-                self._failure.result()
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if not failure.done():
+                await self._drain(failure)
+            if failure.done():
+                failure.result()
             return Ending.DRAINED
         except StaleWriter:
             return Ending.STALE
         finally:
             stop.cancel()
-            if self._failure.done():
-                self._failure.exception()
+            if failure.done():
+                failure.exception()
             await self._end()
 
     def _begin(self) -> None:
@@ -144,14 +146,16 @@ class Dispatcher:
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled() or task.exception() is None:
+        error = None if task.cancelled() else task.exception()
+        if error is None:
             return
-        error = task.exception()
-        assert error is not None
         if self._failure is not None and not self._failure.done():
             self._failure.set_exception(error)
 
     # -- what others tell --------------------------------------------------------------------
+
+    def _on_free(self) -> None:
+        self.feeder.pulse.set()
 
     def _on_instance_lost(self, instance_id: str, reason: str) -> None:
         self._control.on_instance_lost(instance_id, reason)
@@ -204,13 +208,12 @@ class Dispatcher:
 
     # -- the end -----------------------------------------------------------------------------
 
-    async def _drain(self) -> None:
+    async def _drain(self, failure: asyncio.Future[None]) -> None:
         """Finish or hand back; what still runs when the time is up is left to be adopted."""
         self._control.hand_back_unsent()
         ends_at = self._ports.clock.monotonic() + self._patience_s
-        assert self._failure is not None
         while len(self.flights) and self._ports.clock.monotonic() < ends_at:
-            if self._failure.done():
+            if failure.done():
                 return
             await self._ports.clock.sleep(0.02)
         for idle in (self._settler.drained(), self._publisher.drained()):
@@ -219,7 +222,7 @@ class Dispatcher:
         if self._bank.has_returns:
             await self._bank.exchange({})
         for cell in self._ports.cells:
-            await insist(self._ports, lambda cell=cell: cell.leases.leave(dispatcher=self.name))  # type: ignore[misc]
+            await insist(self._ports, partial(cell.leases.leave, dispatcher=self.name))
 
     async def _within(self, work: Coroutine[Any, Any, None], seconds: float) -> None:
         task = asyncio.ensure_future(work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from godel_tasks.dispatch.config import DispatchConfig, Ports
 from godel_tasks.domain.instance import InstanceRecord, InstanceStatus
@@ -10,6 +11,7 @@ from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.errors import StoreUnavailable
 from godel_tasks.policy.matching import match
 from godel_tasks.policy.strategy import Candidate
+from godel_tasks.store.command import Command
 from godel_tasks.store.registry import Fleet, SlotsReply, record_of
 
 #: Seconds between two looks at the registry.
@@ -75,7 +77,7 @@ class FleetView:
 
     async def _read(self, fleet: Fleet) -> None:
         registry = self._ports.registry
-        commands = []
+        commands: list[Command[Any]] = []
         for instance_id in fleet.leases:
             commands.append(registry.fields(instance_id=instance_id))
             commands.extend(registry.slots_used(instance_id=instance_id))

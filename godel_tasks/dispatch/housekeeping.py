@@ -163,7 +163,7 @@ class Housekeeping:
                 self._feeder.pulse.set()
 
     async def _owned(self, slot: str, key: str) -> bool:
-        """Whether somebody holds the task in that very slot (an adopted run, perhaps being sent)."""
+        """Whether somebody holds the task in that very slot (an adopted run, maybe being sent)."""
         task_id, _, _ = key.rpartition(":")
         for cell in self._ports.cells:
             entry = await self._ports.store.run(cell.lookup.entry(task_id))

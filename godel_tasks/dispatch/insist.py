@@ -16,7 +16,7 @@ _LONGEST_PAUSE_S = 0.5
 
 
 async def insist(ports: Ports, build: Callable[[], Command[T]]) -> T:
-    """Run a command, again after each lost answer; built anew so that it carries the time of now."""
+    """Run a command, again after each lost answer; built anew, as it may carry the time."""
     pause = _FIRST_PAUSE_S
     while True:
         try:
