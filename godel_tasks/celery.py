@@ -27,16 +27,17 @@ def _celeryconfig() -> ModuleType:
     """config/celeryconfig.py of the repository, or the copy that the wheel carries."""
     package = Path(__file__).parent
     for path in (package.parent / "config" / "celeryconfig.py", package / "_celeryconfig.py"):
-        if path.is_file():
-            spec = importlib.util.spec_from_file_location("godel_celeryconfig", path)
-            assert spec is not None and spec.loader is not None
+        if not path.is_file():
+            continue
+        spec = importlib.util.spec_from_file_location("godel_celeryconfig", path)
+        if spec is not None and spec.loader is not None:
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             return module
     raise FileNotFoundError("celeryconfig.py is neither in config/ nor in the package")
 
 
-class GodelCelery(Celery):  # type: ignore[misc]
+class GodelCelery(Celery):
     """A Celery app with Godel's runtime."""
 
     log_cls = "godel_tasks.worker.logging:GodelLogging"
@@ -48,7 +49,8 @@ class GodelCelery(Celery):  # type: ignore[misc]
         """Raises: SettingsError."""
         return Runtime(load_settings())
 
-    def _urls(self) -> dict[str, Any]:
+    def server_settings(self) -> dict[str, Any]:
+        """Celery's settings that hang on where Godel's servers are."""
         urls = self.godel.urls
         return {
             "broker_url": urls.broker,
@@ -67,10 +69,10 @@ def make_app(
     """
     app = GodelCelery(name, set_as_current=name == "godel_tasks")
     app.config_from_object(_celeryconfig())
-    app.add_defaults(app._urls)
+    app.add_defaults(app.server_settings)
     app.only_dispatch = dispatch and not control
     app.add_defaults(
-        {
+        lambda: {
             # No prefork children: event loops, gRPC channels and locks do not survive a fork.
             "worker_pool": "solo" if app.only_dispatch else "threads",
             "worker_concurrency": CONTROL_THREADS,
@@ -83,7 +85,7 @@ def make_app(
         app.steps["worker"].add("godel_tasks.worker.step:DispatchStep")
     register_jobs(app)
     # Lazy, as all Celery tasks: looked up when it is first used.
-    app.task(refuse_to_run, base=SubmitTask, name=SUBMIT_TASK, typing=False, shared=False)
+    app.task(base=SubmitTask, name=SUBMIT_TASK, typing=False, shared=False)(refuse_to_run)
     return app
 
 

@@ -11,12 +11,10 @@ from celery.result import AsyncResult
 
 from godel_tasks.domain.task import TaskState
 from godel_tasks.errors import ResultExpired, TaskNotFound
+from godel_tasks.runtime import Runtime, runtime_of
 from godel_tasks.store.command import plain
 from godel_tasks.store.keys import result_key
 from godel_tasks.store.records import IndexEntry
-
-if TYPE_CHECKING:
-    from godel_tasks.runtime import Runtime
 
 #: A state of ours as Celery names it; terminal ones come from the result backend.
 CELERY_STATES = {
@@ -29,8 +27,21 @@ CELERY_STATES = {
 #: Seconds that a settled task's result may take to appear before it counts as expired.
 PUBLISH_PATIENCE_S = 10.0
 
+if TYPE_CHECKING:
 
-class GodelResult(AsyncResult):  # type: ignore[misc]
+    class _CeleryResult(AsyncResult[Any]):
+        """What Celery's types leave out."""
+
+        _cache: dict[str, Any] | None
+
+        def _get_task_meta(self) -> dict[str, Any]: ...
+        def _maybe_set_cache(self, meta: dict[str, Any]) -> dict[str, Any]: ...
+
+else:
+    _CeleryResult = AsyncResult
+
+
+class GodelResult(_CeleryResult):
     """What `submit_task.delay()` returns.
 
     Beside all that `AsyncResult` has: `tenant`, `instance`, `attempts`, `position()`, `aget()`.
@@ -38,11 +49,10 @@ class GodelResult(AsyncResult):  # type: ignore[misc]
 
     @property
     def _runtime(self) -> Runtime:
-        runtime: Runtime = self.app.godel
-        return runtime
+        return runtime_of(self.app)
 
     def _get_task_meta(self) -> dict[str, Any]:
-        meta: dict[str, Any] = super()._get_task_meta()
+        meta = super()._get_task_meta()
         if meta["status"] != "PENDING":
             return meta
         entry = self._entry()
@@ -105,7 +115,7 @@ class GodelResult(AsyncResult):  # type: ignore[misc]
                 return max(0, entry.sequence - head) if head is not None else 0
         return None
 
-    def get(self, timeout: float | None = None, **options: Any) -> Any:
+    def get(self, timeout: float | None = None, *args: Any, **options: Any) -> Any:
         """As `AsyncResult.get`, but a result that will never come raises instead of hanging.
 
         Raises:
@@ -114,7 +124,7 @@ class GodelResult(AsyncResult):  # type: ignore[misc]
         """
         if not self._cache:
             self._check_known(timeout)
-        return super().get(timeout=timeout, **options)
+        return super().get(timeout, *args, **options)
 
     def _check_known(self, timeout: float | None) -> None:
         deadline = time.monotonic() + min(PUBLISH_PATIENCE_S, timeout or PUBLISH_PATIENCE_S)
@@ -139,8 +149,8 @@ class GodelResult(AsyncResult):  # type: ignore[misc]
     def _published(self) -> bool:
         return bool(self._runtime.results.run(plain("EXISTS", result_key(self.id), decode=int)))
 
-    def revoke(self, *args: Any, **kwargs: Any) -> None:
-        """Cancel it, durably. A running task is stopped only with `terminate=True`, as in Celery."""
+    def revoke(self, *_args: Any, **kwargs: Any) -> None:
+        """Cancel it, durably. A running one is stopped only with `terminate=True`, as in Celery."""
         from godel_tasks.cancelling import cancel_in_cells
 
         terminate = bool(kwargs.get("terminate", False))

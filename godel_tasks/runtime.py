@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
+from typing import Protocol, cast
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -132,6 +133,22 @@ async def open_registrar(settings: Settings) -> AsyncIterator[RedisRegistrar]:
         await executor.close()
 
 
+class HasRuntime(Protocol):
+    """A Celery app of Godel's, for those below it: types of Celery's know only of `Celery`."""
+
+    @property
+    def godel(self) -> Runtime: ...
+
+
+def runtime_of(app: object) -> Runtime:
+    """The runtime that a Celery app of Godel's carries.
+
+    Raises:
+        SettingsError: it is made now, and a setting is wrong.
+    """
+    return cast("HasRuntime", app).godel
+
+
 class Runtime:
     """What one process needs, made when it is first asked for."""
 
@@ -199,7 +216,7 @@ class Runtime:
         store = self.async_store()
         results = AsyncExecutor(connect_async(self.urls.result))
         waker = RedisWaker(self.urls.state)
-        closers: list[Callable[[], object]] = [store.close, results.close, waker.close]
+        closers: list[Callable[[], Awaitable[None]]] = [store.close, results.close, waker.close]
         try:
             yield Ports(
                 store=store,
@@ -214,4 +231,4 @@ class Runtime:
             )
         finally:
             for close in closers:
-                await close()  # type: ignore[misc]
+                await close()

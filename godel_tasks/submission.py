@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -35,10 +35,12 @@ from godel_tasks.store.registry import record_of
 if TYPE_CHECKING:
     from godel_tasks.runtime import Runtime
 
+T = TypeVar("T")
+
 #: Tasks in one script: one stays below a few ms of the server's time.
 SCRIPT_BATCH = 500
 #: A lost answer is asked for again this often; the id makes the repeat safe.
-REPEATS = 3
+_REPEATS = 3
 _REPEAT_PAUSE_S = 0.05
 
 
@@ -124,12 +126,40 @@ def submit_command(
     )
 
 
-def lost_answer(error: StoreUnavailable, task_id: str) -> StoreUnavailable:
-    """The error of a submit whose answer never came."""
+def _lost_answer(error: StoreUnavailable, task_id: str) -> StoreUnavailable:
     return StoreUnavailable(
         f"{error.message}; task {task_id} may or may not have been accepted",
         hint=f"submit it again with task_id={task_id!r}: it is not run twice",
     )
+
+
+def repeat_lost(task_id: str, send: Callable[[bool], T]) -> T:
+    """Send until an answer comes, a few times; `send` is told whether this is a repeat.
+
+    Raises:
+        StoreUnavailable: none came; the hint says what became of `task_id`.
+    """
+    sent = 0
+    while True:
+        try:
+            return send(sent > 0)
+        except StoreUnavailable as error:
+            sent += 1
+            if sent >= _REPEATS:
+                raise _lost_answer(error, task_id) from error
+            time.sleep(_REPEAT_PAUSE_S)
+
+
+async def repeat_lost_async(task_id: str, send: Callable[[bool], Awaitable[T]]) -> T:
+    """As `repeat_lost`, for an event loop; without a pause."""
+    sent = 0
+    while True:
+        try:
+            return await send(sent > 0)
+        except StoreUnavailable as error:
+            sent += 1
+            if sent >= _REPEATS:
+                raise _lost_answer(error, task_id) from error
 
 
 def submit_one(runtime: Runtime, request: TaskRequest, *, require_routable: bool = False) -> str:
@@ -142,16 +172,12 @@ def submit_one(runtime: Runtime, request: TaskRequest, *, require_routable: bool
     task = prepare(request, runtime.rules)
     if require_routable:
         check_routable(runtime, request.tenant_id, task)
-    for attempt in range(REPEATS):
-        try:
-            reply = runtime.store.run(
-                submit_command(runtime, request.tenant_id, [task], repeated=attempt > 0)
-            )
-            break
-        except StoreUnavailable as error:
-            if attempt == REPEATS - 1:
-                raise lost_answer(error, task.task_id) from error
-            time.sleep(_REPEAT_PAUSE_S)
+    reply = repeat_lost(
+        task.task_id,
+        lambda repeated: runtime.store.run(
+            submit_command(runtime, request.tenant_id, [task], repeated=repeated)
+        ),
+    )
     return settle_reply(request, task, reply)
 
 
@@ -202,18 +228,15 @@ def _send(
     by_tenant: dict[str, list[tuple[int, TaskRequest, AdmittedTask]]] = {}
     for entry in batch:
         by_tenant.setdefault(entry[1].tenant_id, []).append(entry)
-    for attempt in range(REPEATS):
-        commands = [
-            submit_command(runtime, tenant, [task for _, _, task in entries], repeated=attempt > 0)
-            for tenant, entries in by_tenant.items()
-        ]
-        try:
-            replies: list[SubmitReply] = runtime.store.pipeline(commands)
-            break
-        except StoreUnavailable as error:
-            if attempt == REPEATS - 1:
-                raise lost_answer(error, batch[0][2].task_id) from error
-            time.sleep(_REPEAT_PAUSE_S)
+    replies: list[SubmitReply] = repeat_lost(
+        batch[0][2].task_id,
+        lambda repeated: runtime.store.pipeline(
+            [
+                submit_command(runtime, tenant, [task for _, _, task in entries], repeated=repeated)
+                for tenant, entries in by_tenant.items()
+            ]
+        ),
+    )
     for (tenant, entries), reply in zip(by_tenant.items(), replies, strict=True):
         if not reply.known:
             for place, _, task in entries:

@@ -10,25 +10,22 @@ import weakref
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from celery import Task
 
-from godel_tasks.errors import InvalidTask, StoreUnavailable
+from godel_tasks.errors import InvalidTask
 from godel_tasks.policy.admission import TaskRequest, request_of
 from godel_tasks.results import GodelResult
+from godel_tasks.runtime import Runtime, runtime_of
 from godel_tasks.store.executor import AsyncExecutor
 from godel_tasks.submission import (
-    REPEATS,
-    lost_answer,
     prepare,
+    repeat_lost_async,
     settle_reply,
     submit_command,
     submit_one,
 )
-
-if TYPE_CHECKING:
-    from godel_tasks.runtime import Runtime
 
 SUBMIT_TASK = "godel_tasks.submit_task"
 
@@ -42,7 +39,7 @@ _KEPT_OPTIONS = ("root_id", "parent_id", "group_id", "group_index", "reply_to", 
 _REFUSED_OPTIONS = ("link", "link_error", "chain", "chord")
 
 
-def refuse_to_run(*args: Any, **kwargs: Any) -> None:
+def refuse_to_run(*_args: Any, **_kwargs: Any) -> None:
     """What a worker does that is sent the task by name, past Godel's queues."""
     raise InvalidTask(
         "submit_task does not run in a Celery worker",
@@ -50,7 +47,7 @@ def refuse_to_run(*args: Any, **kwargs: Any) -> None:
     )
 
 
-class SubmitTask(Task):  # type: ignore[misc]
+class SubmitTask(Task[Any, None]):
     """The class behind `submit_task`."""
 
     abstract = True
@@ -61,8 +58,7 @@ class SubmitTask(Task):  # type: ignore[misc]
 
     @property
     def _runtime(self) -> Runtime:
-        runtime: Runtime = self.app.godel
-        return runtime
+        return runtime_of(self.app)
 
     def apply_async(
         self,
@@ -82,10 +78,15 @@ class SubmitTask(Task):  # type: ignore[misc]
             SubmitError: refused; nothing was written.
             StoreUnavailable: Redis did not answer.
         """
+        del producer, shadow  # Of a message to the broker; there is none.
         options.update(task_id=task_id, link=link, link_error=link_error)
         request, require_routable = self._request(args or (), kwargs or {}, options)
         accepted = submit_one(self._runtime, request, require_routable=require_routable)
         return self.AsyncResult(accepted)
+
+    def delay(self, *args: Any, **kwargs: Any) -> GodelResult:
+        """`apply_async` without options; raises the same."""
+        return self.apply_async(args, kwargs)
 
     async def adelay(self, *args: Any, **kwargs: Any) -> GodelResult:
         """`delay` for an event loop: waits for Redis without blocking it."""
@@ -95,14 +96,12 @@ class SubmitTask(Task):  # type: ignore[misc]
         runtime = self._runtime
         task = prepare(request, runtime.rules)
         executor = self._executor(runtime)
-        for attempt in range(REPEATS):
-            try:
-                command = submit_command(runtime, request.tenant_id, [task], repeated=attempt > 0)
-                reply = await executor.run(command)
-                break
-            except StoreUnavailable as error:
-                if attempt == REPEATS - 1:
-                    raise lost_answer(error, task.task_id) from error
+        reply = await repeat_lost_async(
+            task.task_id,
+            lambda repeated: executor.run(
+                submit_command(runtime, request.tenant_id, [task], repeated=repeated)
+            ),
+        )
         return self.AsyncResult(settle_reply(request, task, reply))
 
     def _executor(self, runtime: Runtime) -> AsyncExecutor:
@@ -111,7 +110,7 @@ class SubmitTask(Task):  # type: ignore[misc]
             self._executors[loop] = runtime.async_store()
         return self._executors[loop]
 
-    def AsyncResult(self, task_id: str, **kwargs: Any) -> GodelResult:
+    def AsyncResult(self, task_id: str, **_kwargs: Any) -> GodelResult:  # noqa: N802 - Celery's name
         return GodelResult(task_id, backend=self.backend, app=self.app, task_name=self.name)
 
     @staticmethod

@@ -14,7 +14,7 @@ import structlog
 from celery import Celery
 
 from godel_tasks.dispatch.outcome import celery_meta, decode_outcome
-from godel_tasks.runtime import Runtime
+from godel_tasks.runtime import Runtime, runtime_of
 from godel_tasks.store.command import call
 from godel_tasks.store.keys import SHARED_OUTBOX, result_key
 
@@ -92,7 +92,8 @@ def forget(runtime: Runtime) -> int:
     dropped = 0
     for instance_id, end in fleet.leases.items():
         if fleet.now_ms - end > DEAD_INSTANCE_KEPT_S * 1000:
-            runtime.store.run(runtime.registry.depart(instance_id=instance_id, event="instance.lost"))
+            departed = runtime.registry.depart(instance_id=instance_id, event="instance.lost")
+            runtime.store.run(departed)
             runtime.store.run(runtime.registry.forget(instance_id=instance_id))
             dropped += 1
     before = fleet.now_ms - DEAD_LETTERS_KEPT_S * 1000
@@ -107,12 +108,9 @@ def register_jobs(app: Celery) -> None:
         name = f"godel.control.{job.__name__}"
 
         def run(self: Any, job: Any = job) -> int:
-            count: int = job(self.app.godel)
+            count: int = job(runtime_of(self.app))
             if count:
                 log.info(self.name, handled=count)
             return count
 
-        app.task(run, bind=True, name=name, ignore_result=True, acks_late=True, shared=False)
-
-
-
+        app.task(bind=True, name=name, ignore_result=True, acks_late=True, shared=False)(run)

@@ -3,22 +3,26 @@ merely imports `godel_tasks`)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from celery import signals
 from celery.app.log import Logging
 
+from godel_tasks.runtime import runtime_of
 from godel_tasks.telemetry.logs import configure_logs
 
 
-class GodelLogging(Logging):  # type: ignore[misc]
+class GodelLogging(Logging):
     """`app.log` of Godel's apps. A log file, or a `setup_logging` receiver of the user's, wins."""
 
-    def setup_logging_subsystem(self, loglevel: Any = None, logfile: Any = None, **kw: Any) -> Any:
+    def setup_logging_subsystem(
+        self, loglevel: Any = None, logfile: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         if logfile or signals.setup_logging.receivers:
-            return super().setup_logging_subsystem(loglevel=loglevel, logfile=logfile, **kw)
+            return super().setup_logging_subsystem(loglevel, logfile, *args, **kwargs)
         if not self.already_setup:
-            Logging._setup = True
-            settings = self.app.godel.settings
+            # Celery has no public way to say that logging is set up for every app.
+            cast("Any", Logging)._setup = True  # noqa: SLF001
+            settings = runtime_of(self.app).settings
             configure_logs(settings.log_level, settings.log_format)
         return None

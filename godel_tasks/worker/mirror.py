@@ -139,9 +139,7 @@ def celery_events(event: Event) -> list[tuple[str, dict[str, Any]]]:
             return [("task-started", {"uuid": task_id, "timestamp": at_s})]
         case TaskRetried(task_id, reason=reason, at_s=at_s):
             return [("task-retried", {"uuid": task_id, "timestamp": at_s, "exception": reason})]
-        case TaskSettled(
-            task_id, state=state, run_s=run_s, at_s=at_s, result=result, error=error
-        ):
+        case TaskSettled(task_id, state=state, run_s=run_s, at_s=at_s, result=result, error=error):
             base = {"uuid": task_id, "timestamp": at_s}
             if state == "SUCCEEDED":
                 return [("task-succeeded", {**base, "result": result, "runtime": run_s})]

@@ -1,8 +1,9 @@
-"""DispatchService: dispatchers on an event loop in a thread of their own, beside Celery's worker."""
+"""DispatchService: dispatchers on an event loop in a thread of their own, in Celery's worker."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import threading
 from collections.abc import Callable
@@ -62,11 +63,9 @@ class DispatchService:
         """Drain and wait for the end. Without `drain`, what runs is left to be adopted."""
         self._stopping = True
         if self._loop is not None and self._thread.is_alive():
-            try:
+            # It may end between the two lines.
+            with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stop_current, drain)
-            except RuntimeError:
-                # The loop ended between the two lines.
-                pass
         while self._thread.is_alive():
             # In short waits, so that a second signal is handled meanwhile.
             self._thread.join(0.1)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from celery import bootsteps
 from celery.worker import state
 
 from godel_tasks.errors import WorkerError
 from godel_tasks.events import EventBus
+from godel_tasks.runtime import runtime_of
 from godel_tasks.worker.mirror import EventMirror
 from godel_tasks.worker.service import DispatchService, log_event
 
@@ -62,7 +63,7 @@ def _value(argv: Sequence[str], *names: str) -> str | None:
     return None
 
 
-class DispatchStep(bootsteps.StartStopStep):  # type: ignore[misc]
+class DispatchStep(bootsteps.StartStopStep):
     """Runs the dispatch service from the worker's start to its end."""
 
     requires = ("celery.worker.components:Pool",)
@@ -70,25 +71,27 @@ class DispatchStep(bootsteps.StartStopStep):  # type: ignore[misc]
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
         check_flags(sys.argv, only_dispatch=worker.app.only_dispatch)
+        runtime = runtime_of(worker.app)
         bus = EventBus()
         bus.subscribe(log_event)
-        self._mirror = EventMirror(worker, worker.app.godel.settings.event_rate)
+        self._mirror = EventMirror(worker, runtime.settings.event_rate)
         bus.subscribe(self._mirror.on_event)
-        self.service = DispatchService(worker.app.godel, worker.hostname, bus, self._on_crash)
+        self.service = DispatchService(runtime, worker.hostname, bus, self._on_crash)
 
-    def start(self, worker: Any) -> None:
+    def start(self, _worker: Any) -> None:
         self._mirror.start()
         self.service.start()
 
-    def stop(self, worker: Any) -> None:
+    def stop(self, _worker: Any) -> None:
         self.service.stop()
         self._mirror.stop()
 
-    def terminate(self, worker: Any) -> None:
+    def terminate(self, _worker: Any) -> None:
         self.service.stop(drain=False)
         self._mirror.stop()
 
     @staticmethod
     def _on_crash() -> None:
         # Ends the worker with a failure; whoever supervises it starts it anew.
-        state.should_terminate = 1
+        # Its type is that of its first value, None.
+        cast("Any", state).should_terminate = 1
