@@ -65,7 +65,7 @@ class Subscriber:
 
     def _listen(self, *, first: bool) -> None:
         """One connection's life. Ends when it breaks, or after `stop`."""
-        pubsub = self._client.pubsub()  # type: ignore[no-untyped-call]
+        pubsub = self._client.pubsub()
         pubsub.psubscribe(PATTERN)
         while (answer := pubsub.get_message(timeout=1.0)) is None:
             pass
