@@ -18,6 +18,7 @@ from godel_tasks.dispatch.verdict import judge, settlement_of
 from godel_tasks.domain.attempt import Completion, Delivery, End
 from godel_tasks.errors import InstanceUnavailable
 from godel_tasks.events import TaskClaimed, TaskRetried, TaskSettled, TaskStarted
+from godel_tasks.instances.attempts import Refusal
 from godel_tasks.policy.retry import CancelCause, Next
 from godel_tasks.store.queue import Settlement, Verb
 from godel_tasks.store.records import HeldTask
@@ -26,6 +27,10 @@ from godel_tasks.store.records import HeldTask
 #: again before the attempt counts as lost.
 STOP_MARGIN_S = 2.0
 STOP_CONFIRM_S = 5.0
+#: Refusals of a process that started anew: what it was sent before may have run there.
+_KNOWS_NOTHING = frozenset(
+    {Refusal.OTHER_GENERATION, Refusal.UNKNOWN_INSTANCE, Refusal.UNKNOWN_ATTEMPT}
+)
 
 
 class FlightControl:
@@ -132,6 +137,7 @@ class FlightControl:
     def _mark_sent(self, flight: Flight, now: float) -> None:
         first = not flight.sent_at
         flight.sent_at = now
+        flight.in_doubt = flight.may_have_run
         flight.may_have_run = True
         self._unsent.discard(flight.task_id)
         if first and self._ports.bus.listening:
@@ -166,6 +172,9 @@ class FlightControl:
             ):
                 self._acknowledge_unknown(flight, completion)
                 continue
+            forgotten = completion.error_type in _KNOWS_NOTHING and completion.end is End.REJECTED
+            if forgotten and flight.in_doubt:
+                completion = self._end(flight, End.LOST, completion.error_message)
             self._land(flight, completion)
 
     def on_connected(self, endpoint: str) -> None:

@@ -91,14 +91,13 @@ class FleetView:
             if known is None:
                 known = self.members[instance_id] = Member(record)
                 self.version += 1
-            elif known.record.config != record.config or (
-                (known.record.generation, known.record.status) != (record.generation, record.status)
+            before, known.record, known.used = known.record, record, held + orphaned
+            if before.config != record.config or (
+                (before.generation, before.status) != (record.generation, record.status)
             ):
                 self.version += 1
-                if known.record.generation != record.generation:
-                    self._on_lost(instance_id, "it was started anew")
-            known.record = record
-            known.used = held + orphaned
+            if before.generation != record.generation:
+                self._on_lost(instance_id, "it was started anew")
 
     def _judge(self, fleet: Fleet, now: float) -> None:
         """Who is dead. After a stall (ours or Redis's) heartbeats are missing through no fault of

@@ -19,6 +19,7 @@ class Flight:
         "cell",
         "endpoint",
         "held",
+        "in_doubt",
         "may_have_run",
         "running",
         "sent_at",
@@ -32,6 +33,8 @@ class Flight:
         self.endpoint = endpoint
         #: It was (or, for one taken over, may have been) sent to its instance.
         self.may_have_run = may_have_run
+        #: It was sent again after it may have run: an instance that does not know it has forgotten.
+        self.in_doubt = False
         self.sent_at = 0.0
         self.timeout_at = 0.0
         #: The index says RUNNING.
