@@ -36,6 +36,10 @@ from godel_tasks.store.keys import result_key
 from godel_tasks.store.registry import InstanceRegistry
 
 
+#: How long the generation of an instance that left is remembered.
+GENERATION_KEPT_MS = 86_400_000
+
+
 class RedisWaker:
     """Blocking pops, each on a connection of its own."""
 
@@ -111,7 +115,10 @@ class RedisRegistrar:
             fields = await self._executor.run(self._registry.fields(instance_id=instance_id))
             if fields.get("generation") == str(generation):
                 await self._executor.run(self._registry.depart(instance_id=instance_id))
-                await self._executor.run(self._registry.forget(instance_id=instance_id))
+                # Its hash stays for a while: the generation must rise when it comes back.
+                await self._executor.run(
+                    self._registry.expire_info(instance_id=instance_id, after_ms=GENERATION_KEPT_MS)
+                )
 
     async def _attend(self, ids: Sequence[str], event: str) -> None:
         await self._executor.run(

@@ -8,6 +8,8 @@ Errors of the driver end here, as `StoreError`s.
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -27,7 +29,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from godel_tasks.errors import StoreError, StoreUnavailable
-from godel_tasks.store.command import Command
+from godel_tasks.store.command import Argument, Command
 
 T = TypeVar("T")
 
@@ -93,25 +95,58 @@ def _missing(replies: Sequence[Any]) -> list[int]:
     return missing
 
 
+class _OwnConnection(threading.local):
+    """A connection per thread (and per process, after a fork) for single scripts.
+
+    `Redis.execute_command` takes a connection from the pool, wraps the call in retries and metrics
+    and gives it back: 70 of the 150 us of a submit. A script needs none of it.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._pool = client.connection_pool
+        self._connection: Any = None
+        self._pid = 0
+
+    def call(self, parts: Sequence[Argument]) -> Any:
+        if self._connection is None or self._pid != os.getpid():
+            self._connection = self._pool.make_connection()
+            self._pid = os.getpid()
+        try:
+            self._connection.send_command(*parts)
+            return self._connection.read_response()
+        except ResponseError:
+            raise
+        except BaseException:
+            # Whatever was asked, its answer must not be read as that of the next call.
+            self._connection.disconnect()
+            raise
+
+
 class SyncExecutor:
     """Runs commands over a blocking client. Safe to share between threads."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        self._own = _OwnConnection(client)
 
     def run(self, command: Command[T]) -> T:
         """Raises: StoreUnavailable, StoreError."""
         try:
-            try:
-                reply = self._client.execute_command(*command.parts)
-            except NoScriptError:
-                if command.script is None:
-                    raise
-                self._client.script_load(command.script.source)
-                reply = self._client.execute_command(*command.parts)
+            reply = (
+                self._client.execute_command(*command.parts)
+                if command.script is None
+                else self._run_script(command.parts, command.script.source)
+            )
         except (RedisError, OSError) as error:
             raise translate(error) from error
         return command.decode(reply)
+
+    def _run_script(self, parts: Sequence[Argument], source: str) -> Any:
+        try:
+            return self._own.call(parts)
+        except NoScriptError:
+            self._client.script_load(source)
+            return self._own.call(parts)
 
     def pipeline(self, commands: Sequence[Command[Any]]) -> list[Any]:
         """Several commands in one round trip; raises if any failed."""
