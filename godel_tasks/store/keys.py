@@ -35,7 +35,7 @@ Cell, `godel:{cNN}:`...
 | wake | list | tokens, at most one a sleeper | 60 s | whoever adds work | dispatchers (BLPOP) |
 | sleepers | set | dispatchers that wait for a token | member goes when it claims or dies | sleep | wake |
 
-Instance, `godel:{i:<id>}:`...: info (hash: static and reported fields, generation, status; control
+Instance, `godel:{i:<id>}:`...: info (hash: static and reported fields, generation, status, drain; control
 drops it an hour after the instance died), slots (hash: slot → since, one per running task or
 reservation), orphans (hash: slot → attempt that may still run).
 

@@ -164,6 +164,26 @@ class InstanceRegistry:
     def set_status(self, *, instance_id: str, status: InstanceStatus) -> Command[int]:
         return plain("HSET", InstanceKeys.of(instance_id).info, "status", status.value, decode=int)
 
+    def change(
+        self, *, instance_id: str, draining: bool | None = None, capacity: int | None = None
+    ) -> Command[bool]:
+        """What an operator wants of it; heartbeats do not undo it. False when it is not
+        registered. Then `tell` of it."""
+        return call(
+            "change_instance",
+            keys=[InstanceKeys.of(instance_id).info],
+            args=[
+                "-" if draining is None else int(draining),
+                "-" if capacity is None else capacity,
+            ],
+            decode=lambda reply: int(reply) == 1,
+        )
+
+    def tell(self, *, instance_id: str, event: str) -> Command[str]:
+        """Tell everybody who keeps a snapshot that the instance has changed."""
+        fields = ("event", event, "instance", instance_id)
+        return plain("XADD", REGISTRY_EVENTS, "MAXLEN", "~", 1000, "*", *fields, decode=text)
+
     def expire_info(self, *, instance_id: str, after_ms: int) -> Command[int]:
         """Let the hash of a dead instance go by itself after a while."""
         return plain("PEXPIRE", InstanceKeys.of(instance_id).info, after_ms, decode=int)

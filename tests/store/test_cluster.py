@@ -72,6 +72,8 @@ def test_every_script_runs_on_a_cluster(clustered: Cell, monkeypatch: pytest.Mon
         )
     )
     cell.run(registry.fleet())
+    assert cell.run(registry.change(instance_id="gw-1", draining=False, capacity=3))
+    cell.run(registry.tell(instance_id="gw-1", event="instance.changed"))
     cell.run(registry.slots(instance_id="gw-1", generation=generation, dispatcher="d1", count=2))
     cell.run(registry.orphan(instance_id="gw-1", owner="d1", slots={"d1/0": "t:1"}, free_rest=True))
     cell.run(registry.depart(instance_id="gw-1"))

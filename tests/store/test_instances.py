@@ -135,3 +135,33 @@ def test_a_forgotten_instance_leaves_nothing(cell: Cell) -> None:
     _slots(cell, first=0, count=1)
     cell.run(cell.registry.forget(instance_id="gw-1"))
     assert list(cell.all_keys()) == []
+
+
+def test_what_an_operator_wants_outlives_heartbeats(cell: Cell) -> None:
+    # Given an instance that an operator drains and gives less
+    def status() -> tuple[str, str]:
+        fields = cell.run(cell.registry.fields(instance_id="gw-1"))
+        return fields["status"], fields["capacity"]
+
+    generation = _register(cell)
+    assert cell.run(cell.registry.change(instance_id="gw-1", draining=True, capacity=2))
+    # When it goes on saying that it is up
+    report = cell.registry.report(
+        instance_id="gw-1", generation=generation, metrics=InstanceMetrics(), draining=False
+    )
+    assert cell.run(report)
+    # Then it drains all the same, and gets no slots
+    assert status() == ("draining", "2")
+    assert _slots(cell, count=1).granted == 0
+    # And so it does when it crashes and comes back, with its own capacity
+    _register(cell)
+    assert status() == ("draining", "3")
+    # Until the operator takes it back
+    assert cell.run(cell.registry.change(instance_id="gw-1", draining=False))
+    assert status() == ("up", "3")
+    assert _slots(cell, generation=2, count=1).granted == 1
+
+
+def test_an_instance_that_is_gone_is_not_changed(cell: Cell) -> None:
+    assert not cell.run(cell.registry.change(instance_id="gw-1", draining=True, capacity=2))
+    assert cell.run(cell.registry.fields(instance_id="gw-1")) == {}

@@ -7,6 +7,8 @@
 -- include: base
 local generation = redis.call('HINCRBY', info, 'generation', 1)
 redis.call('DEL', slots, orphans)
-redis.call('HSET', info, 'status', 'up', 'registered_ms', integer(clock(now)), unpack(REST))
+-- One that an operator drains, and that comes back by itself, goes on draining.
+local status = redis.call('HEXISTS', info, 'drain') == 1 and 'draining' or 'up'
+redis.call('HSET', info, 'status', status, 'registered_ms', integer(clock(now)), unpack(REST))
 redis.call('PERSIST', info)
 return generation

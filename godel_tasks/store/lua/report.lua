@@ -8,4 +8,6 @@ if redis.call('HGET', info, 'generation') ~= generation or redis.call('HGET', in
   return 'stale'
 end
 redis.call('HSET', info, unpack(REST))
+-- An operator wants it to drain, whatever it says of itself.
+if redis.call('HEXISTS', info, 'drain') == 1 then redis.call('HSET', info, 'status', 'draining') end
 return 'ok'
