@@ -33,6 +33,7 @@ from godel_tasks.policy.strategies import STRATEGIES
 Moment = int | float | timedelta | datetime
 
 _MAX_ID = 128
+_TEXTS = ("region", "instance", "session_id", "strategy", "correlation_id", "on_uncertain")
 _json = msgspec.json.Encoder()
 _LEVELS = {name: Level[name.upper()] for name in Level.names()}
 
@@ -169,7 +170,7 @@ def _moment(name: str, value: Moment | None) -> str:
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
-        or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, float) and not math.isfinite(value))
     ):
         raise InvalidTask(
             f"{name} {value!r} is not a time", hint="use seconds, a timedelta or a datetime"
@@ -243,6 +244,22 @@ def _numeric(name: str, operator: str, values: Collection[Any]) -> None:
         ) from None
 
 
+def _check_kinds(request: TaskRequest) -> None:
+    """What scripts do not look into a dispatcher must be able to read: one bad body would spoil a
+    whole claim."""
+    for name in _TEXTS:
+        value = getattr(request, name)
+        if not isinstance(value, str):
+            raise InvalidTask(f"{name} {value!r} is not text", hint=f"give {name} as a string")
+    if not isinstance(request.ignore_result, bool):
+        raise InvalidTask(
+            f"ignore_result {request.ignore_result!r} is not a truth value",
+            hint="use True or False",
+        )
+    if not isinstance(request.celery, dict):
+        raise InvalidTask(f"celery {request.celery!r} is not a dict", hint="leave it out")
+
+
 def _check_words(request: TaskRequest, rules: AdmissionRules) -> None:
     if not isinstance(request.tenant_id, str) or not is_name(request.tenant_id):
         raise InvalidTask(
@@ -292,12 +309,23 @@ def _headers(request: TaskRequest) -> dict[str, str]:
     }
 
 
+def _encoded(body: TaskBody) -> bytes:
+    try:
+        return encode_body(body)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidTask(
+            f"a field of the task cannot be sent: {error}",
+            hint="texts must be valid Unicode, headers and Celery's options plain JSON",
+        ) from error
+
+
 def admit(request: TaskRequest, task_id: str, rules: AdmissionRules) -> AdmittedTask:
     """A request as submit sends it; `task_id` is its own, or a new one.
 
     Raises:
         InvalidTask: what is wrong, what was expected, the nearest legal name.
     """
+    _check_kinds(request)
     _check_words(request, rules)
     level = level_of(request.priority)
     payload, encoding = encode_payload(request.payload, rules.payload_limit_bytes)
@@ -311,7 +339,7 @@ def admit(request: TaskRequest, task_id: str, rules: AdmissionRules) -> Admitted
     timeout_ms = 0
     if request.timeout is not None:
         timeout_ms = max(1, int(_moment("timeout", request.timeout).lstrip("+")))
-    body = encode_body(
+    body = _encoded(
         TaskBody(
             payload,
             encoding,
