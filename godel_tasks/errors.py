@@ -20,7 +20,11 @@ call again may help (`retryable`).
     │   ├── AttemptUncertain   an attempt may have run, and `on_uncertain` says fail or hold
     │   ├── TaskUnroutable     buried: nobody could run it within `unroutable_after`
     │   ├── TaskStateConflict  the act does not fit the task's state
+    │   ├── TaskNotSettled     whoever waited for its end has waited long enough
     │   └── ResultExpired      settled, but its result is no longer kept
+    ├── TenantError            about a tenant's settings
+    │   ├── InvalidTenant
+    │   └── TenantExists
     ├── InstanceError          about an instance, or the way to it
     │   ├── InstanceUnavailable
     │   ├── UnknownInstance
@@ -153,8 +157,26 @@ class TaskStateConflict(TaskError):
     """The act does not fit the state that the task is in."""
 
 
+class TaskNotSettled(TaskError):
+    """It did not end within the time that somebody wanted to wait; it goes on."""
+
+    retryable = True
+
+
 class ResultExpired(TaskError):
     """The task was settled, and its result is no longer kept."""
+
+
+class TenantError(GodelError):
+    """About a tenant's settings."""
+
+
+class InvalidTenant(TenantError):
+    """A setting of the tenant is out of range or of the wrong kind."""
+
+
+class TenantExists(TenantError):
+    """A tenant of that name exists already."""
 
 
 class InstanceError(GodelError):
