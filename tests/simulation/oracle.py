@@ -1,0 +1,134 @@
+"""What must hold, whatever dies or stalls between any two commands."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from godel_tasks.store.command import Command
+from godel_tasks.store.leases import LeaseCommands
+from godel_tasks.store.lookup import LookupCommands
+from godel_tasks.store.queue import Admission, ClaimReply, SubmitReply
+from tests.simulation.server import SimServer
+
+
+class Oracle:
+    """Watches every command as the server runs it, and every published result."""
+
+    def __init__(self, server: SimServer, *, ordered: bool) -> None:
+        self._server = server
+        self._look = LookupCommands()
+        self._leases = LeaseCommands()
+        #: Nothing in this round puts a task back into a lane: then lanes are FIFO.
+        self._ordered = ordered
+        self.accepted: set[str] = set()
+        self.published: dict[str, bytes] = {}
+        self.times_published: dict[str, int] = defaultdict(int)
+        self.problems: list[str] = []
+        self._owned: dict[str, bool] = {}
+        self._entered: dict[str, int] = {}
+        self._last_claimed: dict[tuple[str, str, int], int] = {}
+        server.guards.append(self._before)
+        server.watchers.append(self._after)
+
+    def complain(self, text: str) -> None:
+        self.problems.append(f"at {self._server.loop.time():.3f} s: {text}")
+
+    # ----------------------------------------------------------------------------- commands
+
+    def _before(self, sender: str, command: Command[Any]) -> None:
+        if command.name == "settle":
+            self._owned = {
+                task_id: self._owns(dispatcher, task_id, epoch)
+                for dispatcher, task_id, epoch in _settled(command)
+            }
+            self._before_settle = command
+
+    def _owns(self, dispatcher: str, task_id: str, epoch: int) -> bool:
+        entry = self._server.ask(self._look.entry(task_id))
+        return entry is not None and (entry.owner, entry.epoch) == (dispatcher, epoch)
+
+    def _after(self, sender: str, command: Command[Any], reply: Any) -> None:
+        if command.name == "claim" and isinstance(reply, ClaimReply) and self._ordered:
+            self._check_order(reply)
+        elif command.name == "submit" and isinstance(reply, SubmitReply):
+            self._note_order(command, reply)
+        elif command.name == "settle":
+            self._check_fence(command, reply)
+
+    def _check_fence(self, command: Command[Any], reply: Sequence[bool]) -> None:
+        """A settlement by anybody but the owner of now changes nothing."""
+        for dispatcher, task_id, epoch in _settled(command):
+            if self._owned.get(task_id):
+                continue
+            entry = self._server.ask(self._look.entry(task_id))
+            if entry is not None and entry.epoch < epoch:
+                self.complain(f"{dispatcher} turned back the epoch of {task_id}")
+
+    def _note_order(self, command: Command[Any], reply: SubmitReply) -> None:
+        """Tasks enter lanes in the order in which the server took them; delayed ones do later."""
+        items = command.parts[-3 * len(reply.admissions) :] if reply.admissions else ()
+        for i, admission in enumerate(reply.admissions):
+            eta = str(items[3 * i + 1]).split(" ")[3]
+            if admission is Admission.QUEUED and eta == "0":
+                self._entered[str(items[3 * i])] = len(self._entered)
+
+    def _check_order(self, reply: ClaimReply) -> None:
+        for held in reply.tasks:
+            record = held.record
+            lane = (record.tenant_id, record.class_id, record.level)
+            at = self._entered.get(record.task_id)
+            if at is None or record.attempt > 1:
+                continue
+            if at < self._last_claimed.get(lane, -1):
+                self.complain(f"{record.task_id} was overtaken in its lane")
+            self._last_claimed[lane] = max(at, self._last_claimed.get(lane, -1))
+
+    def note_admissions(self, task_ids: Sequence[str], reply: SubmitReply) -> None:
+        for task_id, admission in zip(task_ids, reply.admissions, strict=True):
+            if admission in {Admission.QUEUED, Admission.EXISTS}:
+                self.accepted.add(task_id)
+
+    def note_published(self, results: Sequence[tuple[str, bytes]]) -> None:
+        for task_id, meta in results:
+            self.times_published[task_id] += 1
+            known = self.published.setdefault(task_id, meta)
+            if known != meta:
+                self.complain(f"{task_id} was published as {known!r} and as {meta!r}")
+
+    # ------------------------------------------------------------------------------- the end
+
+    def unfinished(self) -> set[str]:
+        return self.accepted - self.published.keys()
+
+    def state_of(self, task_id: str) -> str:
+        state: str = json.loads(self.published[task_id])["godel"]["state"]
+        return state
+
+    def check_ends(self) -> None:
+        for task_id in sorted(self.unfinished()):
+            entry = self._server.ask(self._look.entry(task_id))
+            settled = self._server.ask(self._look.settled(task_id))
+            self.complain(f"{task_id} has no published end: index {entry}, settled {settled}")
+        for task_id in sorted(self.published.keys() - self.accepted):
+            self.complain(f"{task_id} was published and never accepted")
+
+
+def _rest(command: Command[Any]) -> int:
+    """Where the arguments after the named ones begin."""
+    assert command.script is not None
+    return 3 + int(command.parts[2]) + len(command.script.args)
+
+
+def _settled(command: Command[Any]) -> list[tuple[str, str, int]]:
+    """Dispatcher, task and epoch of each settlement of a call."""
+    assert command.script is not None
+    at = 3 + int(command.parts[2])
+    dispatcher = str(command.parts[at + command.script.args.index("dispatcher")])
+    rest = command.parts[_rest(command) :]
+    return [
+        (dispatcher, str(rest[i]), int(str(rest[i + 1]).split(" ")[1]))
+        for i in range(0, len(rest), 3)
+    ]
