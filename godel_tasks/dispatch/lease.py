@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from godel_tasks.dispatch.config import CellStore, DispatchConfig, Ports
-from godel_tasks.dispatch.insist import insist_all
 from godel_tasks.errors import StaleWriter, StoreUnavailable
 from godel_tasks.store.leases import RenewReply
+
+_PAUSE_S = 0.2
 
 
 class LeaseKeeper:
@@ -40,8 +41,13 @@ class LeaseKeeper:
 
     async def take(self) -> None:
         """The first renewal; waits until Redis answers."""
-        await insist_all(self._ports, self._commands)
-        await self._renew()
+        while True:
+            try:
+                await self._renew()
+            except StoreUnavailable:
+                await self._ports.clock.sleep(_PAUSE_S)
+            else:
+                return
 
     async def run(self) -> None:
         """Renew until somebody reaps us.
