@@ -32,6 +32,8 @@ from godel_tasks.store.leases import RenewReply
 BUSY_FLIGHTS = 32
 #: Renewals in a row that must disagree about what is held before the two are compared.
 DISAGREEMENTS = 3
+#: Seconds after which what has not ended is cancelled again.
+CANCEL_AGAIN_S = 0.2
 
 
 class Ending(StrEnum):
@@ -232,8 +234,9 @@ class Dispatcher:
         pause.cancel()
 
     async def _end(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Again and again: a client that times out just then swallows a cancel.
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=CANCEL_AGAIN_S)
         await self._control.close()
