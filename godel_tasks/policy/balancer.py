@@ -10,7 +10,7 @@ from godel_tasks.policy.strategies import STRATEGIES
 from godel_tasks.policy.strategy import Candidate
 
 #: A tick's slots go to at most about this many picks, so that a large batch costs few scripts.
-PICKS = 32
+PICKS = 16
 
 
 @dataclass(frozen=True, slots=True)

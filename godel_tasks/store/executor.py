@@ -109,7 +109,8 @@ class _OwnConnection(threading.local):
 
     def call(self, parts: Sequence[Argument]) -> Any:
         if self._connection is None or self._pid != os.getpid():
-            self._connection = self._pool.make_connection()
+            # Not one of the pool's: threads come and go, and it would count every one of them.
+            self._connection = self._pool.connection_class(**self._pool.connection_kwargs)
             self._pid = os.getpid()
         try:
             self._connection.send_command(*parts)
@@ -120,6 +121,11 @@ class _OwnConnection(threading.local):
             # Whatever was asked, its answer must not be read as that of the next call.
             self._connection.disconnect()
             raise
+
+    def close(self) -> None:
+        """This thread's; those of other threads go with them."""
+        if self._connection is not None:
+            self._connection.disconnect()
 
 
 class SyncExecutor:
@@ -175,6 +181,7 @@ class SyncExecutor:
             return pipe.execute(raise_on_error=False)
 
     def close(self) -> None:
+        self._own.close()
         self._client.close()
 
 

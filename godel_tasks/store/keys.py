@@ -36,7 +36,7 @@ Cell, `godel:{cNN}:`...
 | sleepers | set | dispatchers that wait for a token | member goes when it claims or dies | sleep | wake |
 
 Instance, `godel:{i:<id>}:`...: info (hash: static and reported fields, generation, status, drain; control
-drops it an hour after the instance died), slots (hash: slot → since, one per running task or
+drops it an hour after the instance died), slots (hash: one field per running task or
 reservation), orphans (hash: slot → attempt that may still run).
 
 Registry, `godel:{registry}:`...: instances (zset: id → lease end), events (stream, about 1,000),

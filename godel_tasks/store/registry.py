@@ -223,7 +223,7 @@ class InstanceRegistry:
         return call(
             "slots",
             keys=[keys.info, keys.slots, keys.orphans],
-            args=[self.now_ms(), generation, dispatcher, first, count, *free],
+            args=[generation, dispatcher, first, count, *free],
             decode=lambda reply: SlotsReply(text(reply[0]), *(int(n) for n in reply[1:])),
         )
 

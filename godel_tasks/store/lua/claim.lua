@@ -49,7 +49,7 @@ local function slot_of(class)
 end
 
 local floor = tonumber(redis.call('HGET', meta, 'floor') or '0')
-local tenants, heap, touched_lanes = {}, {}, {}
+local tenants, heap, loaded = {}, {}, 0
 local lag = tonumber(max_lag)
 
 -- The next tenants of a class's ready index. Their scores are lower bounds of their virtual times.
@@ -62,9 +62,11 @@ local function load_tenants(class)
     local name = rows[i]
     local t = tenants[name]
     if not t then
-      local f = redis.call('HMGET', tenant_key(name), 'vt', 'weight', 'avg')
+      local f = redis.call('HMGET', tenant_key(name), 'vt', 'weight', 'avg', 'depth', 'inflight')
       t = {name = name, vt = math.max(tonumber(f[1] or '0'), floor - lag), weight = tonumber(f[2] or '1'),
-        estimate = tonumber(f[3] or '100'), classes = {}, lanes = {}, taken = 0}
+        estimate = tonumber(f[3] or '100'), classes = {}, lanes = {}, taken = 0, expired = 0,
+        depth = tonumber(f[4] or '0'), inflight = tonumber(f[5] or '0')}
+      loaded = loaded + 1
       tenants[name] = t
     end
     t.classes[#t.classes + 1] = class
@@ -75,29 +77,40 @@ local function load_tenants(class)
   end
 end
 
-local function on_expired(r, e)
-  finish(now_ms, r.id, 'X', e, '-', 'it did not start in time', 'expired')
-  redis.call('ZREM', due, 'x:' .. r.id)
+local function on_expired(id, e)
+  finish(now_ms, id, 'X', e, '-', 'it did not start in time', 'expired')
+  redis.call('ZREM', due, 'x:' .. id)
   if redis.call('HINCRBY', waiting, e.class, -1) <= 0 then redis.call('HDEL', waiting, e.class) end
-  redis.call('HINCRBY', tenant_key(e.tenant), 'depth', -1)
+  tenants[e.tenant].expired = tenants[e.tenant].expired + 1
+end
+
+local limit = math.min(tonumber(max_take), supply)
+
+-- A tenant's lanes of one class that have ever held something; read ahead by its share of the batch.
+local function lanes_of(t, class)
+  local lanes = t.lanes[class.name]
+  if lanes then return lanes end
+  lanes = {}
+  local fields = lane_fields(t.name, class.name)
+  local known = hmget(seqs, fields)
+  local chunk = math.min(64, math.floor(limit / loaded) + 1)
+  for level = 0, 3 do
+    if known[level + 1] then lanes[#lanes + 1] = open_lane(fields[level + 1], level, chunk) end
+  end
+  t.lanes[class.name] = lanes
+  return lanes
 end
 
 local function best_lane(t)
   local best, best_level, best_entry, best_class
   for _, class in ipairs(t.classes) do
     if slot_of(class) then
-      for level = 0, 3 do
-        local field = lane_field(t.name, class.name, level)
-        local lane = t.lanes[field]
-        if not lane then
-          lane = open_lane(field, class.name, level)
-          t.lanes[field] = lane
-        end
+      for _, lane in ipairs(lanes_of(t, class)) do
         local head = head_of(lane, now_ms, on_expired)
         if head then
-          local aged = level - math.floor((now_ms - head.r.entry) / tonumber(ageing_ms))
-          if not best or aged < best_level or (aged == best_level and head.r.entry < best_entry) then
-            best, best_level, best_entry, best_class = lane, aged, head.r.entry, class
+          local aged = lane.level - math.floor((now_ms - head.entry) / tonumber(ageing_ms))
+          if not best or aged < best_level or (aged == best_level and head.entry < best_entry) then
+            best, best_level, best_entry, best_class = lane, aged, head.entry, class
           end
         end
       end
@@ -107,7 +120,7 @@ local function best_lane(t)
 end
 
 local values, held_pairs, index_pairs, class_taken = {}, {}, {}, {}
-local limit = math.min(tonumber(max_take), supply)
+local now_text = integer(now_ms)
 while #values < limit do
   for _, class in ipairs(wanted) do
     if slot_of(class) then
@@ -120,16 +133,15 @@ while #values < limit do
   if lane then
     local item, instance = lane.buf[lane.at], slot_of(class)
     lane.at = lane.at + 1
-    local epoch = item.e.epoch + 1
+    local epoch = item.epoch + 1
     local value = batch .. ' ' .. epoch .. ' ' .. instance.id .. ' ' .. dispatcher .. '/' .. instance.slot
-      .. ' ' .. t.estimate .. ' ' .. integer(now_ms) .. '\n' .. item.record
+      .. ' ' .. t.estimate .. ' ' .. now_text .. '\n' .. item.record
     instance.slot, instance.left = instance.slot + 1, instance.left - 1
-    values[#values + 1] = value
-    held_pairs[#held_pairs + 1] = item.r.id
-    held_pairs[#held_pairs + 1] = value
-    index_pairs[#index_pairs + 1] = item.r.id
-    index_pairs[#index_pairs + 1] = index_entry('C', epoch, item.r.seq, dispatcher, t.name, class.name,
-      item.r.level, item.e.digest, '-')
+    local n = #values + 1
+    values[n] = value
+    held_pairs[2 * n - 1], held_pairs[2 * n] = item.id, value
+    index_pairs[2 * n - 1] = item.id
+    index_pairs[2 * n] = 'C ' .. epoch .. ' ' .. item.seq .. ' ' .. dispatcher .. ' ' .. item.rest .. ' -'
     class_taken[class.name] = (class_taken[class.name] or 0) + 1
     t.taken = t.taken + 1
     floor = math.max(floor, t.vt)
@@ -149,14 +161,16 @@ if #values > 0 then
   end
 end
 for _, t in pairs(tenants) do
-  for _, lane in pairs(t.lanes) do trim_lane(lane) end
-  if t.taken > 0 then
-    redis.call('HSET', tenant_key(t.name), 'vt', string.format('%.3f', t.vt))
-    redis.call('HINCRBY', tenant_key(t.name), 'depth', -t.taken)
-    redis.call('HINCRBY', tenant_key(t.name), 'inflight', t.taken)
-  end
   for _, class in ipairs(t.classes) do
-    if t.lanes[lane_field(t.name, class.name, 0)] then rekey_ready(t.name, class.name, t.vt) end
+    local lanes = t.lanes[class.name]
+    if lanes then
+      for _, lane in ipairs(lanes) do trim_lane(lane) end
+      rekey_ready(t.name, class.name, t.vt)
+    end
+  end
+  if t.taken + t.expired > 0 then
+    redis.call('HSET', tenant_key(t.name), 'vt', string.format('%.3f', t.vt),
+      'depth', integer(t.depth - t.taken - t.expired), 'inflight', integer(t.inflight + t.taken))
   end
 end
 return answer(values)

@@ -20,7 +20,7 @@ local entries = hmget(index, ids)
 
 local letters, gone, outbox_pairs, short, long, undue = {}, {}, {}, {}, {}, {}
 local per_tenant, per_class, handed_back, reentered = {}, {}, {}, 0
-local seen, any = {}, false
+local seen, done = {}, {}
 local COUNTER = {S = 'succeeded', F = 'failed', X = 'expired', K = 'cancelled'}
 
 local function tally(tenant)
@@ -60,55 +60,59 @@ local function reenter(n, id, e, verb, after, data)
   end
 end
 
+local OWNED_PATTERN = '^%u (%d+) %d+ (%S+) (%S+) (%S+) %d (%S+) (%S+)$'
 for n = 1, #ids do
   local id = ids[n]
   local verb, epoch, estimate, actual, after, letter, bury =
     string.match(REST[n * 3 - 1], '^(%u) (%d+) (%S+) (%S+) (%S+) (%S) (%d)$')
-  local e = entries[n] and parse_index(entries[n])
-  if not e or seen[id] or e.owner ~= dispatcher or e.epoch ~= tonumber(epoch) then
+  local epoch_now, owner, tenant, class, digest, flags
+  if entries[n] then epoch_now, owner, tenant, class, digest, flags = string.match(entries[n], OWNED_PATTERN) end
+  if seen[id] or owner ~= dispatcher or epoch_now ~= epoch then
     letters[n] = 's'
   else
-    letters[n], seen[id], any = 'o', true, true
-    local t = tally(e.tenant)
+    letters[n], seen[id] = 'o', true
+    done[#done + 1] = id
+    local t = tally(tenant)
     t.inflight = t.inflight + 1
-    t.classes[e.class] = true
+    t.classes[class] = true
     t.charge = t.charge + tonumber(actual) - tonumber(estimate)
     if verb ~= 'B' then
       t.cost = t.cost + tonumber(actual)
       t.ran = t.ran + 1
     end
     local data = REST[n * 3]
-    if verb ~= 'T' and e.flags == 'c' then
-      -- It was to be cancelled while it ran, and now runs nowhere.
-      verb, letter, bury = 'T', 'K', '0'
-      data = '!K ' .. e.tenant .. ' ' .. integer(now_ms) .. ' cancelled'
+    if flags == 'c' then
+      redis.call('HDEL', cancels_key(dispatcher), id)
+      if verb ~= 'T' then
+        -- It was to be cancelled while it ran, and now runs nowhere.
+        verb, letter, bury = 'T', 'K', '0'
+        data = '!K ' .. tenant .. ' ' .. integer(now_ms) .. ' cancelled'
+      end
     end
     if verb == 'T' then
       if bury == '1' then
         redis.call('HSET', dead, id, record_of_held(redis.call('HGET', held, id)))
         redis.call('ZADD', dead_at, integer(now_ms), id)
-        redis.call('HSETNX', dead_classes, e.class, redis.call('HGET', classes, e.class) or '')
+        redis.call('HSETNX', dead_classes, class, redis.call('HGET', classes, class) or '')
       end
-      gone[#gone + 1] = id
-      undue[#undue + 1] = 'x:' .. id
-      outbox_pairs[#outbox_pairs + 1] = id
-      outbox_pairs[#outbox_pairs + 1] = data
-      short[#short + 1] = id
-      short[#short + 1] = letter .. ' ' .. e.digest
-      if e.digest ~= '-' then
+      local g = #gone + 1
+      local ended = letter .. ' ' .. digest
+      gone[g], undue[g] = id, 'x:' .. id
+      outbox_pairs[2 * g - 1], outbox_pairs[2 * g] = id, data
+      short[2 * g - 1], short[2 * g] = id, ended
+      if digest ~= '-' then
         long[#long + 1] = id
-        long[#long + 1] = letter .. ' ' .. e.digest
+        long[#long + 1] = ended
       end
-      per_class[e.class] = (per_class[e.class] or 0) + 1
+      per_class[class] = (per_class[class] or 0) + 1
       local counter = COUNTER[letter]
       t.counters[counter] = (t.counters[counter] or 0) + 1
     else
-      reenter(n, id, e, verb, tonumber(after), data)
+      reenter(n, id, parse_index(entries[n]), verb, tonumber(after), data)
     end
-    if e.flags == 'c' then redis.call('HDEL', cancels_key(dispatcher), id) end
-    redis.call('HDEL', held, id)
   end
 end
+if #done > 0 then bulk('HDEL', held, done) end
 
 for i = #handed_back, 1, -1 do
   local item = handed_back[i]
@@ -125,22 +129,22 @@ if #gone > 0 then
 end
 for tenant, t in pairs(per_tenant) do
   local key = tenant_key(tenant)
-  local f = redis.call('HMGET', key, 'vt', 'weight', 'avg')
+  local f = redis.call('HMGET', key, 'vt', 'weight', 'avg', 'inflight', 'slot_ms')
   local avg = tonumber(f[3] or '100')
   -- The moving average forgets half of the past in about 14 tasks.
   if t.ran > 0 then avg = avg + (1 - 0.95 ^ t.ran) * (math.max(t.cost / t.ran, 1) - avg) end
   local vt = string.format('%.3f', tonumber(f[1] or '0') + t.charge / tonumber(f[2] or '1'))
-  redis.call('HSET', key, 'avg', string.format('%.3f', avg), 'vt', vt)
+  redis.call('HSET', key, 'avg', string.format('%.3f', avg), 'vt', vt,
+    'inflight', integer(tonumber(f[4] or '0') - t.inflight),
+    'slot_ms', string.format('%.3f', tonumber(f[5] or '0') + t.cost))
   -- The ready index holds lower bounds: a refund must lower them, or the tenant is served late.
   if t.charge < 0 then
     for class in pairs(t.classes) do redis.call('ZADD', ready_key(class), 'XX', 'LT', vt, tenant) end
   end
-  redis.call('HINCRBY', key, 'inflight', -t.inflight)
   if t.depth > 0 then redis.call('HINCRBY', key, 'depth', t.depth) end
-  if t.cost > 0 then redis.call('HINCRBYFLOAT', key, 'slot_ms', string.format('%.3f', t.cost)) end
   for counter, count in pairs(t.counters) do redis.call('HINCRBY', key, counter, count) end
 end
 local text = table.concat(letters)
 -- All stale: the same again by itself, and a dispatcher that was reaped leaves no trace.
-if any then redis.call('HSET', settles, dispatcher, sequence .. ' ' .. text) end
+if #done > 0 then redis.call('HSET', settles, dispatcher, sequence .. ' ' .. text) end
 return text

@@ -36,7 +36,10 @@ end
 
 -- Puts one record back at the head, with its old sequence and entry time.
 local function enter_head(r, record, epoch, digest)
-  redis.call('LPUSH', lane_key(lane_field(r.tenant, r.class, r.level)), record)
+  local field = lane_field(r.tenant, r.class, r.level)
+  redis.call('LPUSH', lane_key(field), record)
+  -- Claim looks only into lanes that have a sequence.
+  redis.call('HSETNX', seqs, field, r.seq)
   redis.call('HSET', index, r.id,
     index_entry('W', epoch, r.seq, '-', r.tenant, r.class, r.level, digest, '-'))
   counted(r.tenant, r.class, 1)

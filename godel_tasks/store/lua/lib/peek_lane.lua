@@ -1,29 +1,33 @@
 -- peek_lane: a read-ahead view of one lane that skips tombstones and settles what is past its time.
--- Needs: index; base, index, record.lua. on_expired(record, entry) settles one.
-local function open_lane(field, class, level)
-  return {field = field, key = lane_key(field), class = class, level = tonumber(level), buf = {}, at = 1,
-    read = 0, chunk = 8, done = false, tombs = {}, expired = {}}
+-- Needs: index; base, index, record.lua. on_expired(id, entry) settles one.
+local HEAD_PATTERN = '^(%S+) %S+ %S+ %d %d+ (%d+) (%d+) (%d+) '
+local WAITING_PATTERN = '^W (%d+) (%d+) %- (.+) %S+$'
+
+local function open_lane(field, level, chunk)
+  return {field = field, key = lane_key(field), level = level, buf = {}, at = 1, read = 0,
+    chunk = chunk, done = false, tombs = {}, expired = {}}
 end
 
+-- An item of `buf`: id, epoch, seq, "tenant class level digest", entry time, place in the lane, record.
 local function fill_lane(lane, now, on_expired)
   local records = redis.call('LRANGE', lane.key, lane.read, lane.read + lane.chunk - 1)
   if #records < lane.chunk then lane.done = true end
-  local parsed, ids = {}, {}
+  local ids, seqs_of, entry_times, starts = {}, {}, {}, {}
   for i = 1, #records do
-    parsed[i] = parse_record(records[i])
-    ids[i] = parsed[i].id
+    ids[i], seqs_of[i], entry_times[i], starts[i] = string.match(records[i], HEAD_PATTERN)
   end
   local entries = hmget(index, ids)
   for i = 1, #records do
-    local r, raw = parsed[i], lane.read + i
-    local e = entries[i] and parse_index(entries[i])
-    if not e or e.state ~= 'W' or e.seq ~= r.seq then
+    local raw, epoch, seq, rest = lane.read + i, nil, nil, nil
+    if entries[i] then epoch, seq, rest = string.match(entries[i], WAITING_PATTERN) end
+    if not epoch or seq ~= seqs_of[i] then
       lane.tombs[#lane.tombs + 1] = raw
-    elseif r.start_by > 0 and r.start_by <= now then
+    elseif starts[i] ~= '0' and tonumber(starts[i]) <= now then
       lane.expired[#lane.expired + 1] = raw
-      on_expired(r, e)
+      on_expired(ids[i], parse_index(entries[i]))
     else
-      lane.buf[#lane.buf + 1] = {r = r, e = e, raw = raw, record = records[i]}
+      lane.buf[#lane.buf + 1] = {id = ids[i], epoch = tonumber(epoch), seq = seq, rest = rest,
+        entry = tonumber(entry_times[i]), raw = raw, record = records[i]}
     end
   end
   lane.read = lane.read + #records
@@ -51,17 +55,21 @@ local function trim_lane(lane)
   end
 end
 
+local function lane_fields(tenant, class)
+  local base = tenant .. ':' .. class .. ':'
+  return {base .. '0', base .. '1', base .. '2', base .. '3'}
+end
+
 local function lane_keys(tenant, class)
-  local keys = {}
-  for level = 0, 3 do keys[level + 1] = lane_key(lane_field(tenant, class, level)) end
-  return keys
+  local base = P .. 'lane:' .. tenant .. ':' .. class .. ':'
+  return {base .. '0', base .. '1', base .. '2', base .. '3'}
 end
 
 -- Keeps or ends a tenant's place in a class's ready index, at its virtual time of now.
 local function rekey_ready(tenant, class, vt)
   if redis.call('EXISTS', unpack(lane_keys(tenant, class))) == 0 then
     redis.call('ZREM', ready_key(class), tenant)
-    for level = 0, 3 do redis.call('HDEL', seqs, lane_field(tenant, class, level)) end
+    redis.call('HDEL', seqs, unpack(lane_fields(tenant, class)))
   else
     redis.call('ZADD', ready_key(class), string.format('%.3f', vt), tenant)
   end
