@@ -20,7 +20,7 @@ from godel_tasks.errors import InstanceUnavailable
 from godel_tasks.events import TaskClaimed, TaskRetried, TaskSettled, TaskStarted
 from godel_tasks.instances.attempts import Refusal
 from godel_tasks.policy.retry import CancelCause, Next
-from godel_tasks.store.queue import Settlement, Verb
+from godel_tasks.store.queue import Settlement
 from godel_tasks.store.records import HeldTask
 
 #: Seconds that an instance may take beyond an attempt's time before it is asked to stop it, and
@@ -262,6 +262,7 @@ class FlightControl:
         self, flight: Flight, settlement: Settlement, outcome: Outcome | None, end: End
     ) -> None:
         if end is End.LOST:
+            flight.orphaned = True
             await self._bank.orphan(flight.held.instance_id, flight.held.slot, flight.key)
         self._settler.add(flight, settlement, outcome)
 
@@ -279,7 +280,7 @@ class FlightControl:
         if not ours:
             return
         held = flight.held
-        if settlement.verb is not Verb.HOLD:
+        if not flight.orphaned:
             self._bank.give_back(held.instance_id, held.slot)
         connection = self._links.get(flight.endpoint)
         if connection:
@@ -359,10 +360,13 @@ class FlightControl:
             )
         )
 
-    async def stray_runs(self, endpoint: str, instance_id: str) -> frozenset[str] | None:
-        """Keys that an instance runs right now; None when it cannot be asked."""
-        connection = self._links.get(endpoint)
-        if connection is None:
+    async def stray_runs(
+        self, driver: str, endpoint: str, instance_id: str
+    ) -> frozenset[str] | None:
+        """Keys that an instance runs right now; None when it cannot be asked (yet: an instance
+        that is full of orphans gets no delivery, so this may be what connects to it)."""
+        connection = await self._links.open(driver, endpoint)
+        if not connection.connected:
             return None
         try:
             return await connection.inventory(instance_id)

@@ -21,6 +21,7 @@ class Flight:
         "held",
         "in_doubt",
         "may_have_run",
+        "orphaned",
         "running",
         "sent_at",
         "settling",
@@ -40,6 +41,8 @@ class Flight:
         #: The index says RUNNING.
         self.running = False
         self.settling = False
+        #: Its run may go on: the slot is freed once the instance says that it does not run it.
+        self.orphaned = False
         self.cancel_cause = CancelCause.NONE
         self.cancel_by = ""
         self.cancel_asked_at = 0.0

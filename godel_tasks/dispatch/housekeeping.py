@@ -97,7 +97,8 @@ class Housekeeping:
         return min(jittered, max(left_s, 0.002))
 
     async def watch_slowly(self) -> None:
-        """Orphaned slots, classes that nobody can run, connections that nobody needs."""
+        """Orphaned slots, classes that nobody can run, connections that nobody needs, ends that
+        nobody publishes."""
         while True:
             await self._ports.clock.sleep(SLOW_EVERY_S * (0.75 + 0.5 * self._ports.rng.random()))
             try:
@@ -105,6 +106,8 @@ class Housekeeping:
                     await self._check_routable(view)
                 await self._reconcile_orphans()
                 await self._control.tidy_links()
+                for view in self._feeder.cells:
+                    await self._publisher.recover(view.store)
             except StoreUnavailable:
                 continue
 
@@ -143,7 +146,8 @@ class Housekeeping:
             if not orphans:
                 continue
             unowned = [s for s, key in orphans.items() if not await self._owned(s, key)]
-            running = await self._control.stray_runs(record.config.endpoint, instance_id)
+            config = record.config
+            running = await self._control.stray_runs(config.driver, config.endpoint, instance_id)
             if running is None:
                 continue
             free = []

@@ -25,6 +25,8 @@ class Publisher:
         self._ports = ports
         self._dispatcher = dispatcher
         self._pending: dict[int, dict[str, Outcome]] = {}
+        #: Entries of the last look that we did not know of.
+        self._strangers: dict[int, frozenset[str]] = {}
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -54,11 +56,17 @@ class Publisher:
             )
 
     async def recover(self, cell: CellStore) -> None:
-        """Entries that are ours without our knowing (a lost reply)."""
+        """Publish entries that are ours without our knowing: the reply that named them was lost,
+        or settle itself ended the task (it was to be cancelled). Seen at two looks in a row, for
+        what is seen once is mostly on its way."""
         entries = await insist(
             self._ports, lambda: cell.leases.own_outbox(dispatcher=self._dispatcher)
         )
-        self.add(cell.cell, {i: decode_outcome(entry) for i, entry in entries.items()})
+        strange = entries.keys() - self._pending.get(cell.cell, {}).keys()
+        again = strange & self._strangers.get(cell.cell, frozenset())
+        self._strangers[cell.cell] = frozenset(strange)
+        if again:
+            self.add(cell.cell, {i: decode_outcome(entries[i]) for i in again})
 
     async def run(self) -> None:
         while True:
