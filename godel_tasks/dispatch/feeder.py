@@ -17,8 +17,9 @@ from godel_tasks.errors import StaleWriter
 from godel_tasks.policy.balancer import Demand, LoadBalancer, Plan
 from godel_tasks.store.queue import ClaimReply, SlotRange
 
-#: Seconds that freed slots are collected before the next tick, while there is more work than room.
-COALESCE_S = 0.003
+#: Seconds from tick to tick while there is something to do: work and freed slots are collected, so
+#: that a tick's fixed cost is shared by many tasks. The first tick after a pause does not wait.
+TICK_S = 0.005
 #: Seconds between looks for room that other dispatchers may have freed.
 ROOM_RECHECK_S = 0.05
 #: Seconds between looks for work when nobody woke us (a lost wake-up costs this much).
@@ -63,6 +64,8 @@ class Feeder:
         self.pulse = asyncio.Event()
         self.draining = False
         self._turn = 0
+        self._ticked_at = float("-inf")
+        self._last_was_full = False
 
     async def run(self) -> None:
         """Tick until draining; then only give slots back.
@@ -71,6 +74,7 @@ class Feeder:
             StaleWriter: the lease is over.
         """
         while True:
+            await self._pace()
             self.pulse.clear()
             if self.draining:
                 if self._bank.has_returns:
@@ -81,17 +85,21 @@ class Feeder:
                 await self._look_for_work()
             if self._routable_work() and self._lease.fresh():
                 moved = await self._tick()
-                if moved and self._routable_work():
-                    await self._ports.clock.sleep(COALESCE_S if self._bank.has_returns else 0)
-                    continue
-                if moved or self.pulse.is_set():
-                    continue
-                await self._nap(ROOM_RECHECK_S)
-                await self._look_for_work()
+                if not moved and not self.pulse.is_set():
+                    await self._nap(ROOM_RECHECK_S)
+                    await self._look_for_work()
             else:
                 if self._bank.has_returns:
                     await self._bank.exchange({})
                 await self._nap(IDLE_RECHECK_S)
+
+    async def _pace(self) -> None:
+        """Leave a moment between ticks, except after a full one."""
+        early = self._ticked_at + TICK_S - self._ports.clock.monotonic()
+        if early > 0 and not self._last_was_full:
+            await self._ports.clock.sleep(early)
+        self._last_was_full = False
+        self._ticked_at = self._ports.clock.monotonic()
 
     async def _nap(self, seconds: float) -> None:
         """Wait for a pulse, but no longer than about that."""
@@ -220,4 +228,5 @@ class Feeder:
             self._bank.give_back_rest(left, used.get(left.instance_id, 0))
         await self._learn_classes(view)
         await self._control.launch(view.store.cell, reply.tasks)
+        self._last_was_full = len(reply.tasks) >= self._config.claim_batch
         return bool(reply.tasks)
