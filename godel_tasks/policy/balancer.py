@@ -41,7 +41,8 @@ class LoadBalancer:
 
     def plan(self, demands: Sequence[Demand], free: Mapping[str, Candidate], wanted: int) -> Plan:
         """At most `wanted` slots over the free ones, classes taking turns by what they have
-        waiting. `free` is used up in place."""
+        waiting; a class prefers the instances that were picked for it, and may run on any that
+        suits. `free` is used up in place."""
         slots: dict[str, int] = {}
         preferences: dict[str, dict[str, None]] = {}
         chunk = max(1, wanted // PICKS)
@@ -74,6 +75,11 @@ class LoadBalancer:
                 if waiting > 0 and candidates:
                     still_open.append((demand, waiting))
             open_demands = still_open
+        # Who is served is for claim to say: each slot is open to every class that may run there,
+        # whichever class it was planned for, or one class would bar the way to the others.
+        for demand in demands:
+            if suitable := [name for name in demand.instance_ids if name in slots]:
+                preferences.setdefault(demand.class_id, {}).update(dict.fromkeys(suitable))
         return Plan(
             slots,
             {name: tuple(order) for name, order in preferences.items()},
