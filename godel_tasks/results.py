@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery.result import AsyncResult
 
+from godel_tasks.cancelling import cancel_in_cells
 from godel_tasks.domain.task import TaskState
 from godel_tasks.errors import ResultExpired, TaskNotFound
 from godel_tasks.runtime import Runtime, runtime_of
@@ -149,11 +150,16 @@ class GodelResult(_CeleryResult):
     def _published(self) -> bool:
         return bool(self._runtime.results.run(plain("EXISTS", result_key(self.id), decode=int)))
 
-    def revoke(self, *_args: Any, **kwargs: Any) -> None:
-        """Cancel it, durably. A running one is stopped only with `terminate=True`, as in Celery."""
-        from godel_tasks.cancelling import cancel_in_cells
-
-        terminate = bool(kwargs.get("terminate", False))
+    def revoke(
+        self,
+        connection: Any = None,  # noqa: ARG002 - these are Celery's
+        terminate: bool = False,
+        signal: str | None = None,  # noqa: ARG002
+        wait: bool = False,  # noqa: ARG002
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> None:
+        """Cancel it, durably. A running one is stopped only with `terminate=True`, as in Celery;
+        the other arguments are Celery's, and mean nothing here."""
         cancel_in_cells(self._runtime, self.id, who="revoke", running_too=terminate)
 
     async def aget(self, timeout: float | None = None) -> Any:

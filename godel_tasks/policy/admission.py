@@ -58,7 +58,7 @@ class TaskRequest(msgspec.Struct, kw_only=True):
     session_id: str = ""
     strategy: str = ""
     max_attempts: int | None = None
-    timeout: float | None = None
+    timeout: float | timedelta | None = None
     correlation_id: str = ""
     headers: Mapping[str, Any] | None = None
     on_uncertain: str = ""
@@ -92,7 +92,7 @@ class AdmittedTask(msgspec.Struct, frozen=True, gc=False):
 
 
 def _nearest(what: str, given: object, legal: Sequence[str]) -> InvalidTask:
-    near = difflib.get_close_matches(str(given), legal, n=1)
+    near = difflib.get_close_matches(str(given), [*map(str, legal)], n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(legal)}"
     return InvalidTask(f"unknown {what} {given!r}", hint=hint)
 
@@ -337,6 +337,8 @@ def admit(request: TaskRequest, task_id: str, rules: AdmissionRules) -> Admitted
     )
     spec = spec_of(requirement)
     timeout_ms = 0
+    if isinstance(request.timeout, datetime):
+        raise InvalidTask(f"timeout {request.timeout!r} is a moment", hint="use seconds")
     if request.timeout is not None:
         timeout_ms = max(1, int(_moment("timeout", request.timeout).lstrip("+")))
     body = _encoded(
