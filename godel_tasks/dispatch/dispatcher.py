@@ -26,6 +26,7 @@ from godel_tasks.dispatch.reaper import Reaper
 from godel_tasks.dispatch.settler import Settler
 from godel_tasks.dispatch.slotbank import SlotBank
 from godel_tasks.errors import StaleWriter, StoreUnavailable
+from godel_tasks.instances.background import end_task
 from godel_tasks.store.leases import RenewReply
 
 #: While more attempts than this are in flight, ends are collected for a moment.
@@ -34,6 +35,8 @@ BUSY_FLIGHTS = 32
 DISAGREEMENTS = 3
 #: Seconds after which what has not ended is cancelled again.
 CANCEL_AGAIN_S = 0.2
+#: Seconds that each last step may take when the time to drain is up.
+GOODBYE_S = 1.0
 
 
 class Ending(StrEnum):
@@ -100,9 +103,14 @@ class Dispatcher:
         stop = asyncio.ensure_future(self._stop.wait())
         ends: set[asyncio.Future[Any]] = {stop, failure}
         try:
-            await self._lease.take()
-            while not await self.fleet.look():
-                await self._ports.clock.sleep(0.2)
+            prepared = asyncio.ensure_future(self._prepare())
+            await asyncio.wait({stop, prepared}, return_when=asyncio.FIRST_COMPLETED)
+            if not prepared.done():
+                # Told to stop before Redis ever answered.
+                await end_task(prepared)
+                await self._within(self._leave(), GOODBYE_S)
+                return Ending.DRAINED
+            prepared.result()
             self._begin()
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if not failure.done():
@@ -117,6 +125,12 @@ class Dispatcher:
             if failure.done():
                 failure.exception()
             await self._end()
+
+    async def _prepare(self) -> None:
+        """Waits until Redis answers."""
+        await self._lease.take()
+        while not await self.fleet.look():
+            await self._ports.clock.sleep(0.2)
 
     def _begin(self) -> None:
         self._spawn(self._lease.run())
@@ -213,14 +227,24 @@ class Dispatcher:
     async def _drain(self, failure: asyncio.Future[None]) -> None:
         """Finish or hand back; what still runs when the time is up is left to be adopted."""
         self._control.hand_back_unsent()
-        ends_at = self._ports.clock.monotonic() + self._patience_s
-        while len(self.flights) and self._ports.clock.monotonic() < ends_at:
+        began = self._ports.clock.monotonic()
+
+        def left_s() -> float:
+            # Looked at anew each time: who is told again to stop has no patience any more.
+            return began + self._patience_s - self._ports.clock.monotonic()
+
+        while (len(self.flights) or self.feeder.ticking) and left_s() > 0:
             if failure.done():
                 return
             await self._ports.clock.sleep(0.02)
-        for idle in (self._settler.drained(), self._publisher.drained()):
-            left = max(0.5, ends_at - self._ports.clock.monotonic())
-            await self._within(idle, left)
+        for step in (self._settler.drained, self._publisher.drained):
+            await self._within(step(), max(GOODBYE_S, left_s()))
+        # Nothing may renew the lease once it is given up.
+        await self._end()
+        # Redis may be away: then others take over what is left once it is back.
+        await self._within(self._leave(), max(GOODBYE_S, left_s()))
+
+    async def _leave(self) -> None:
         if self._bank.has_returns:
             await self._bank.exchange({})
         for cell in self._ports.cells:
@@ -230,8 +254,10 @@ class Dispatcher:
         task = asyncio.ensure_future(work)
         pause = asyncio.ensure_future(self._ports.clock.sleep(seconds))
         await asyncio.wait({task, pause}, return_when=asyncio.FIRST_COMPLETED)
-        task.cancel()
         pause.cancel()
+        if task.done():
+            task.result()
+        task.cancel()
 
     async def _end(self) -> None:
         # Again and again: a client that times out just then swallows a cancel.

@@ -63,6 +63,8 @@ class Feeder:
         self.cells = [CellView(store) for store in ports.cells]
         self.pulse = asyncio.Event()
         self.draining = False
+        #: Between reserve and launch: slots are taken that nothing names yet.
+        self.ticking = False
         self._turn = 0
         self._ticked_at = float("-inf")
         self._last_was_full = False
@@ -84,7 +86,9 @@ class Feeder:
             if not self._routable_work():
                 await self._look_for_work()
             if self._routable_work() and self._lease.fresh():
+                self.ticking = True
                 moved = await self._tick()
+                self.ticking = False
                 if not moved and not self.pulse.is_set():
                     await self._nap(ROOM_RECHECK_S)
                     await self._look_for_work()
@@ -154,6 +158,8 @@ class Feeder:
 
     async def _tick(self) -> bool:
         """Whether anything was claimed."""
+        if self.draining:
+            return False
         room = self._config.max_in_flight - len(self._flights)
         wanted = min(self._config.claim_batch, room)
         if wanted <= 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from godel_tasks.dispatch.config import Ports
@@ -48,22 +49,27 @@ class SlotBank:
         touched = list({**dict.fromkeys(wanted), **dict.fromkeys(returns)})
         members = self._fleet.members
 
-        replies = await insist_all(
-            self._ports,
-            lambda: [
-                self._ports.registry.slots(
-                    instance_id=instance_id,
-                    generation=members[instance_id].record.generation
-                    if instance_id in members
-                    else 0,
-                    dispatcher=self._dispatcher,
-                    first=numbers.get(instance_id, 0),
-                    count=wanted.get(instance_id, 0) if instance_id in members else 0,
-                    free=returns.get(instance_id, ()),
-                )
-                for instance_id in touched
-            ],
-        )
+        try:
+            replies = await insist_all(
+                self._ports,
+                lambda: [
+                    self._ports.registry.slots(
+                        instance_id=instance_id,
+                        generation=members[instance_id].record.generation
+                        if instance_id in members
+                        else 0,
+                        dispatcher=self._dispatcher,
+                        first=numbers.get(instance_id, 0),
+                        count=wanted.get(instance_id, 0) if instance_id in members else 0,
+                        free=returns.get(instance_id, ()),
+                    )
+                    for instance_id in touched
+                ],
+            )
+        except asyncio.CancelledError:
+            for instance_id, names in returns.items():
+                self._returning.setdefault(instance_id, []).extend(names)
+            raise
         ranges = []
         for instance_id, reply in zip(touched, replies, strict=True):
             self._fleet.learn(instance_id, reply)

@@ -62,13 +62,20 @@ class DispatchService:
     def stop(self, *, drain: bool = True) -> None:
         """Drain and wait for the end. Without `drain`, what runs is left to be adopted."""
         self._stopping = True
+        self._tell_to_stop(drain)
+        while self._thread.is_alive():
+            # In short waits, so that a second signal is handled meanwhile.
+            self._thread.join(0.1)
+
+    def hurry(self) -> None:
+        """End the draining: what runs is left to be adopted. For signal handlers, too."""
+        self._tell_to_stop(drain=False)
+
+    def _tell_to_stop(self, drain: bool) -> None:
         if self._loop is not None and self._thread.is_alive():
             # It may end between the two lines.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stop_current, drain)
-        while self._thread.is_alive():
-            # In short waits, so that a second signal is handled meanwhile.
-            self._thread.join(0.1)
 
     def _stop_current(self, drain: bool) -> None:
         if self._current is not None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, cast
 
-from celery import bootsteps
+from celery import bootsteps, signals
 from celery.worker import state
 
 from godel_tasks.errors import WorkerError
@@ -70,15 +70,20 @@ class DispatchStep(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
-        check_flags(sys.argv, only_dispatch=worker.app.only_dispatch)
+        try:
+            check_flags(sys.argv, only_dispatch=worker.app.only_dispatch)
+        except WorkerError as error:
+            raise SystemExit(f"error: {error}") from None  # a traceback would hide the hint
         runtime = runtime_of(worker.app)
         bus = EventBus()
         bus.subscribe(log_event)
         self._mirror = EventMirror(worker, runtime.settings.event_rate)
         bus.subscribe(self._mirror.on_event)
         self.service = DispatchService(runtime, worker.hostname, bus, self._on_crash)
+        self._told = 0
 
-    def start(self, _worker: Any) -> None:
+    def start(self, worker: Any) -> None:
+        signals.worker_shutting_down.connect(self._on_told, sender=worker.hostname)
         self._mirror.start()
         self.service.start()
 
@@ -89,6 +94,12 @@ class DispatchStep(bootsteps.StartStopStep):
     def terminate(self, _worker: Any) -> None:
         self.service.stop(drain=False)
         self._mirror.stop()
+
+    def _on_told(self, **_: Any) -> None:
+        """Celery says so at each TERM, INT and QUIT: who tells it again does not want to wait."""
+        self._told += 1
+        if self._told > 1:
+            self.service.hurry()
 
     @staticmethod
     def _on_crash() -> None:
