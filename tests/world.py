@@ -135,6 +135,7 @@ class World:
         self.server = EmbeddedServer(folder / "data", guard=self.guard)
         self.processes: dict[str, Process] = {}
         self._app: GodelCelery | None = None
+        self._url = ""
 
     def __enter__(self) -> Self:
         self.server.start()
@@ -164,6 +165,12 @@ class World:
         self.server.stop()
         self.guard.close()
 
+    @property
+    def url(self) -> str:
+        """The server's, also while it is away after its first start."""
+        self._url = self._url or self.server.url
+        return self._url
+
     # -- processes ---------------------------------------------------------------------------
 
     def env(self, **settings: object) -> dict[str, str]:
@@ -171,7 +178,7 @@ class World:
         env = {k: v for k, v in os.environ.items() if not k.startswith(("GODEL_", "CELERY_"))}
         env["PYTHONUNBUFFERED"] = "1"
         env["GODEL_DATA_DIR"] = str(self.server.data_dir)
-        env["GODEL_REDIS_URL"] = self.server.url
+        env["GODEL_REDIS_URL"] = self.url
         for key, value in {**self._settings, **settings}.items():
             env[f"GODEL_{key.upper()}"] = str(value)
         return env
@@ -217,9 +224,7 @@ class World:
         if self._app is None:
             self._app = make_app("tests.world")
             self._app.godel = Runtime(
-                load_settings(
-                    redis_url=self.server.url, data_dir=self.server.data_dir, **self._settings
-                )
+                load_settings(redis_url=self.url, data_dir=self.server.data_dir, **self._settings)
             )
         return self._app
 
@@ -270,11 +275,20 @@ class World:
             for cell in self.runtime.cells
         )
 
+    def owner(self, task_id: str) -> str:
+        """The name under which its dispatcher was started; "" when nobody holds it."""
+        for cell in self.runtime.cells:
+            entry = self.runtime.store.run(cell.lookup.entry(task_id))
+            if entry is not None and entry.owner != "-":
+                return str(entry.owner).partition("@")[0]
+        return ""
+
     def leases(self) -> dict[str, int]:
         """Dispatchers by name: the ends of their leases."""
         found: dict[str, int] = {}
         for cell in self.runtime.cells:
-            found |= self.runtime.store.run(cell.lookup.dispatchers())
+            leases = self.runtime.store.run(cell.lookup.dispatchers())
+            found.update(leases)
         return found
 
     def journal(self, task_id: str | None = None) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def test_a_handler_that_always_raises_ends_as_a_dead_letter_with_its_error(calm:
     # Then it failed after three executions, and is kept for a person to look at
     assert result.state == "FAILURE"
     assert len(calm.starts(result.id)) == 3
-    assert "raise Refused" in result.traceback
+    assert "raise Refused" in str(result.traceback)
     assert result.id in dead_letters(calm)
 
 
