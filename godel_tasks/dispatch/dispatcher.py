@@ -207,7 +207,9 @@ class Dispatcher:
         unknown = [
             task
             for task in held
-            if self.flights.get(task.record.task_id) is None and task.batch < in_claim
+            # What was taken over has batch 0; what the claim of now takes is just moving.
+            if self.flights.get(task.record.task_id) is None
+            and (task.batch == 0 or task.batch < in_claim)
         ]
         if unknown:
             await self._ports.clock.sleep(self._config.renew_every_ms / 1000)
