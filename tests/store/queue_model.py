@@ -157,14 +157,13 @@ class QueueModel:
         task.state, task.settled_at, task.owner = letter, now, "-"
         self.outboxes.setdefault(owner, {})[task.task_id] = entry
 
-    def again(self, task: Task, now: int, after_ms: int) -> None:
-        """Another attempt: now, or after a while."""
+    def again(self, task: Task, now: int, after_ms: int) -> bool:
+        """Another attempt, after a while; True: now, and the caller hands it back."""
         task.attempt += 1
         task.start_by, task.owner = task.deadline, "-"
         if after_ms > 0:
             task.state, task.due_at = "D", now + after_ms
-        else:
-            self._to_tail(task, now)
+        return after_ms <= 0
 
     def back(self, tasks: list[Task]) -> None:
         """Handed back in one batch: to the heads of their lanes, in their order."""

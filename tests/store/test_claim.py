@@ -165,15 +165,34 @@ def test_handed_back_tasks_stand_where_they_stood(cell: Cell) -> None:
 
 
 def test_a_retry_goes_to_the_tail_as_the_next_attempt(cell: Cell) -> None:
+    # Given a task that failed, and another one behind it
     cell.tenant("acme")
     cell.submit("acme", *(cell.task(name) for name in "ab"))
     cell.dispatcher("d1")
     (a,) = cell.take("d1")
-    cell.settle("d1", retry(a))
+    cell.settle("d1", retry(a, after_ms=500))
+    # When its back-off is over
+    cell.pass_time(500)
+    cell.due()
+    # Then the other one goes first
     again = cell.take("d1", 2)
     assert ids(again) == ["b", "a"]
     assert again[1].record.attempt == 2
     assert again[1].epoch == a.epoch + 1
+
+
+def test_what_was_lost_with_an_instance_goes_first_again(cell: Cell) -> None:
+    # Given tasks that waited their turn, and were lost with their instance
+    cell.tenant("acme")
+    cell.submit("acme", *(cell.task(name) for name in "abcd"))
+    cell.dispatcher("d1")
+    a, b, c = cell.take("d1", 3)
+    cell.settle("d1", retry(a), back(b), retry(c))
+    # Then they do not wait a second time, and keep their order and their place
+    again = cell.take("d1", 4)
+    assert ids(again) == ["a", "b", "c", "d"]
+    assert [t.record.attempt for t in again] == [2, 1, 2, 1]
+    assert [t.record.sequence for t in again] == [1, 2, 3, 4]
 
 
 def test_many_tenants_are_served_in_the_exact_order_of_their_virtual_time(cell: Cell) -> None:

@@ -270,7 +270,8 @@ class Queue(RuleBasedStateMachine):
             elif task.cancel_asked:
                 self.model.end(task, "K", b"!K", self.cell.now, name)
             elif s.verb is Verb.RETRY:
-                self.model.again(task, self.cell.now, after_ms)
+                if self.model.again(task, self.cell.now, after_ms):
+                    handed_back.append(task)
             elif s.verb is Verb.HOLD:
                 self.model.hold(task, self.cell.now, after_ms)
             else:

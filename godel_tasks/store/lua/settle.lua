@@ -3,8 +3,9 @@
 -- DERIVES: lane ready tenant settled known cancels evidence
 -- ARGV: now dispatcher sequence ...
 -- REST: 3 per task: id, "verb epoch estimate actual_ms after_ms letter bury", data
--- verbs: T terminal (data is the outbox entry), R retry after after_ms, B back to the head of its lane,
---   H hold for after_ms or to its deadline (data is the evidence)
+-- verbs: T terminal (data is the outbox entry), R next attempt after after_ms (0: now, at the head of its
+--   lane, for it has waited its turn), B same attempt, back to the head of its lane, H hold for after_ms
+--   or to its deadline (data is the evidence)
 -- RETURNS: one letter per task: o settled, s stale (somebody else owns it now)
 -- include: base index record lane wake settled finish
 -- A repeat (its reply was lost) gets the answer of the first time.
@@ -19,7 +20,7 @@ for i = 1, #REST, 3 do ids[#ids + 1] = REST[i] end
 local entries = hmget(index, ids)
 
 local letters, gone, outbox_pairs, short, long, undue = {}, {}, {}, {}, {}, {}
-local per_tenant, per_class, handed_back, reentered = {}, {}, {}, 0
+local per_tenant, per_class, handed_back = {}, {}, {}
 local seen, done = {}, {}
 local COUNTER = {S = 'succeeded', F = 'failed', X = 'expired', K = 'cancelled'}
 
@@ -42,8 +43,8 @@ local function reenter(n, id, e, verb, after, data)
   elseif verb == 'R' then
     r.attempt, r.start_by = r.attempt + 1, r.deadline
     if after <= 0 then
-      enter_tail(r, body_of(record), e.epoch, e.digest, now_ms)
-      reentered = reentered + 1
+      handed_back[#handed_back + 1] = {r, record_head(id, r.tenant, r.class, r.level, r.attempt, r.seq,
+        r.entry, r.start_by, r.deadline) .. body_of(record), e}
     else
       redis.call('HSET', parked, id, record_head(id, r.tenant, r.class, r.level, r.attempt, 0, now_ms, r.start_by, r.deadline) .. body_of(record))
       redis.call('HSET', index, id, index_entry('D', e.epoch, 0, '-', e.tenant, e.class, e.level, e.digest, 'r'))
@@ -118,7 +119,7 @@ for i = #handed_back, 1, -1 do
   local item = handed_back[i]
   enter_head(item[1], item[2], item[3].epoch, item[3].digest)
 end
-if #handed_back + reentered > 0 then wake_up(#handed_back + reentered) end
+if #handed_back > 0 then wake_up(#handed_back) end
 
 if #gone > 0 then
   bulk('HDEL', index, gone)

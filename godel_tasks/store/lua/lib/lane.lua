@@ -1,4 +1,4 @@
--- lane: entering one, at the tail (new, promoted, retried) or at the head (handed back).
+-- lane: entering one, at the tail (new, promoted) or at the head (handed back, lost with its instance).
 -- Needs: index, seqs, waiting, meta, due bound by the script; base.lua.
 
 -- A tenant that becomes runnable in a class joins its ready index at its virtual time, but never
