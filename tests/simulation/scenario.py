@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from godel_tasks.events import EventBus
 from godel_tasks.instances.drivers.simulated import SimulatedDriver, SimulatedNetwork
 from godel_tasks.policy.retry import RetryRules
 from godel_tasks.store.executor import SyncExecutor
-from godel_tasks.store.queue import NewTask
+from godel_tasks.store.queue import NewTask, SubmitReply
 from godel_tasks.store.registry import InstanceRegistry
 from tests.keyleaks import leaks
 from tests.simulation.loop import GATE, VirtualLoop
@@ -33,7 +34,7 @@ from tests.simulation.wires import BridgedDriver
 
 TENANTS = ("acme", "bolt", "corp")
 #: Virtual seconds with faults, and after them until everything must have ended.
-TROUBLE_S = 8.0
+TROUBLE_S = 6.0
 PEACE_S = 120.0
 
 
@@ -114,6 +115,7 @@ class Scenario:
         self.oracle = Oracle(self.server, ordered=rough == 0.0)
         self.queue = CellStore().queue
         self.tenants = CellStore().tenants
+        self.look = CellStore().lookup
         self.sites: list[Site] = []
         self.processes: list[SimProcess] = []
         self.dispatchers: list[tuple[SimProcess, Dispatcher]] = []
@@ -125,13 +127,13 @@ class Scenario:
     def build(self) -> None:
         rng = self.rng
         for name in TENANTS:
-            config = TenantConfig(
+            tenant = TenantConfig(
                 name,
                 rng.choice([1.0, 2.0, 4.0]),
                 max_queue=rng.choice([20, 1000]),
                 on_uncertain=rng.choice([None, OnUncertain.RETRY, OnUncertain.FAIL]),
             )
-            self.server.ask(self.tenants.put(config))
+            self.server.ask(self.tenants.put(tenant))
         for i in range(rng.randint(1, 3)):
             config = InstanceConfig(
                 f"i{i}", f"site-{i}", driver="simulated", capacity=rng.randint(1, 4)
@@ -191,10 +193,12 @@ class Scenario:
         """As a worker does: a stale dispatcher is followed by a new one."""
         try:
             ending = await dispatcher.run()
+            self.dispatchers.remove((process, dispatcher))
         except asyncio.CancelledError:
             raise
         except Exception as error:
             self.oracle.complain(f"{dispatcher.name} raised {error!r}")
+            self.dispatchers.remove((process, dispatcher))
             self.start_dispatcher()
             return
         if ending is Ending.STALE:
@@ -204,37 +208,36 @@ class Scenario:
 
     def start_producer(self, name: str) -> None:
         self.producing += 1
-        process = self.process(name)
         rng = random.Random(self.rng.random())
-        self.server.background(self.produce(name, process, rng))
+        self.server.background(self.produce(name, rng))
 
-    async def produce(self, name: str, process: SimProcess, rng: random.Random) -> None:
-        """Submits batches, each again until it has an answer; cancels some."""
-        executor = SimExecutor(self.server, process)
+    async def produce(self, name: str, rng: random.Random) -> None:
+        """Submits batches, each again until it has an answer; cancels some. It never dies: who
+        dies before the answer has no promise."""
+        executor = SimExecutor(self.server, SimProcess(self.loop, name))
         sent: list[str] = []
-        calm = SimProcess(self.loop, name)
-        executor = SimExecutor(self.server, calm)
         for batch in range(rng.randint(1, 6)):
             await asyncio.sleep(rng.random() * 1.5)
             tasks = [self.new_task(f"{name}-{batch}-{i}", rng) for i in range(rng.randint(1, 6))]
-            tenant = rng.choice(TENANTS)
-            repeated = False
-            while True:
-                command = self.queue.submit(tenant_id=tenant, tasks=tasks, check_settled=repeated)
-                try:
-                    reply = await executor.run(command)
-                    break
-                except StoreUnavailable:
-                    repeated = True
+            reply = await self.submit(executor, rng.choice(TENANTS), tasks)
             self.oracle.note_admissions([t.task_id for t in tasks], reply)
             self.report.tasks += len(tasks)
             sent += [t.task_id for t in tasks]
             if rng.random() < 0.3 * min(self.rough, 1):
-                try:
+                with contextlib.suppress(StoreUnavailable):
                     await executor.run(self.queue.cancel(task_id=rng.choice(sent), who="ops"))
-                except StoreUnavailable:
-                    pass
         self.producing -= 1
+
+    async def submit(
+        self, executor: SimExecutor, tenant_id: str, tasks: list[NewTask]
+    ) -> SubmitReply:
+        repeated = False
+        while True:
+            command = self.queue.submit(tenant_id=tenant_id, tasks=tasks, check_settled=repeated)
+            try:
+                return await executor.run(command)
+            except StoreUnavailable:
+                repeated = True
 
     def new_task(self, task_id: str, rng: random.Random) -> NewTask:
         requirement = Requirement()
@@ -269,7 +272,8 @@ class Scenario:
             self.replace_dead()
 
     def strike(self, rng: random.Random) -> None:
-        site, (process, _) = rng.choice(self.sites), rng.choice(self.dispatchers)
+        site = rng.choice(self.sites)
+        process, _ = rng.choice(self.dispatchers or [(self.processes[0], None)])
         down_s = rng.choice([0.2, 1.0, 4.0, 7.0])
         background = self.server.background
         dice = rng.randint(0, 7)
@@ -317,12 +321,15 @@ class Scenario:
     async def close_down(self) -> None:
         """Stop every dispatcher in good order; nothing may be left of the tasks."""
         # What a dead dispatcher left must be reaped by one that lives.
-        await asyncio.sleep(12.0)
-        for process, dispatcher in self.dispatchers:
+        ends_at = self.loop.time() + 30
+        while self.dead_leases() and self.loop.time() < ends_at:  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(5.0)
+        for process, dispatcher in list(self.dispatchers):
             if process.running:
                 self.loop.call_soon(dispatcher.stop, context=process.context)
         ends_at = self.loop.time() + 60
-        while self.client.exists("godel:{c00}:leases") and self.loop.time() < ends_at:
+        while self.client.exists("godel:{c00}:leases") and self.loop.time() < ends_at:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
         self.server.ask(self.queue.sweep())
         problems = leaks(self.client, quiet=True)
@@ -332,6 +339,10 @@ class Scenario:
             status = self.server.ask(self.tenants.status(name))
             if status is None or status.depth or status.in_flight:
                 self.oracle.complain(f"counters of {name} are off: {status}")
+
+    def dead_leases(self) -> set[str]:
+        alive = {dispatcher.name for process, dispatcher in self.dispatchers if process.running}
+        return self.server.ask(self.look.dispatchers()).keys() - alive
 
     def check_capacity(self) -> None:
         for site in self.sites:

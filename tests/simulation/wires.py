@@ -10,7 +10,8 @@ import asyncio
 import contextvars
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from godel_tasks.domain.attempt import Completion, Delivery
 from godel_tasks.domain.instance import InstanceConfig
@@ -80,9 +81,8 @@ class BridgedConnection(Connection):
     async def stop(self) -> None:
         await self._outside(self._inner.stop)
 
-    async def _outside(self, act: Callable[[], object]) -> None:
-        loop = self._process.loop
-        await loop.create_task(act(), context=self._world)  # type: ignore[arg-type]
+    async def _outside(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        await self._process.loop.create_task(act(), context=self._world)
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         if not self._inner.connected:
