@@ -28,8 +28,10 @@ class TenantRow(TypedDict):
     waiting: int
     running: int
     settled: int
-    #: 0-1, of the slot time so far; None before anything ran.
+    #: 0-1, of the slot time while all had tasks waiting; None before anything ran.
     share: float | None
+    #: Seconds until what waits now has been served, at the speed of now; None: not moving.
+    wait_s: float | None
 
 
 class LaneRow(TypedDict):
@@ -47,6 +49,12 @@ class InstanceRow(TypedDict):
     completed: int
 
 
+class DispatcherRow(TypedDict):
+    name: str
+    status: str
+    holds: int
+
+
 class Snapshot(TypedDict):
     """The whole demo at one moment."""
 
@@ -58,11 +66,12 @@ class Snapshot(TypedDict):
     tenants: Sequence[TenantRow]
     lanes: Sequence[LaneRow]
     instances: Sequence[InstanceRow]
+    dispatchers: Sequence[DispatcherRow]
     events: Sequence[str]
 
 
 def live(snapshot: Snapshot) -> RenderableType:
-    """Everything at once: progress, tenants, lanes, instances, what just happened."""
+    """Everything at once: progress, tenants, lanes, instances, dispatchers, what just happened."""
     return Group(
         _progress(snapshot),
         # Side by side where there is room: all of it fits 24 lines by 100 columns.
@@ -71,6 +80,7 @@ def live(snapshot: Snapshot) -> RenderableType:
                 tenants_table(snapshot["tenants"]),
                 lanes_table(snapshot["lanes"]),
                 instances_table(snapshot["instances"]),
+                dispatchers_table(snapshot["dispatchers"]),
             ],
             padding=(0, 4),
         ),
@@ -93,7 +103,9 @@ def _progress(snapshot: Snapshot) -> RenderableType:
 
 def tenants_table(rows: Sequence[TenantRow]) -> Table:
     """A line per tenant, with the share that its weight promises beside the one it has."""
-    table = _table("tenants", "tenant", "weight", "waiting", "running", "settled", "share", "due")
+    table = _table(
+        "tenants", "tenant", "weight", "waiting", "running", "settled", "wait", "share", "due"
+    )
     weights = sum(row["weight"] for row in rows) or 1
     for colour, row in _coloured(rows):
         table.add_row(
@@ -102,6 +114,7 @@ def tenants_table(rows: Sequence[TenantRow]) -> Table:
             f"{row['waiting']:,}",
             str(row["running"]),
             f"{row['settled']:,}",
+            "-" if row["wait_s"] is None else f"{row['wait_s']:.0f} s",
             _percent(row["share"]),
             _percent(row["weight"] / weights),
         )
@@ -132,6 +145,16 @@ def instances_table(rows: Sequence[InstanceRow]) -> Table:
             f"{row['completed']:,}",
             style=None if alive else "dim",
         )
+    return table
+
+
+def dispatchers_table(rows: Sequence[DispatcherRow]) -> Table:
+    """A line per dispatcher, with the tasks that it holds."""
+    table = _table("dispatchers", "dispatcher", "status", "holds")
+    for row in rows:
+        up = row["status"] == "up"
+        status = Text(row["status"], style="green" if up else "bold red")
+        table.add_row(row["name"], status, str(row["holds"]))
     return table
 
 

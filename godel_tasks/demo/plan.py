@@ -1,0 +1,95 @@
+"""What the demo consists of: tenants, instances, and the work. Values only."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from godel_tasks.domain.task import Level
+
+#: Weight by tenant. All submit equal work, so that weight is all they differ in.
+TENANTS: Mapping[str, float] = MappingProxyType({"gold": 4.0, "silver": 2.0, "bronze": 1.0})
+#: Tasks of all tenants together.
+DEFAULT_TASKS = 4500
+#: With fewer the queues are empty before anything can be killed while they are not.
+LEAST_TASKS = 600
+#: Share of the tasks that is submitted with `submit_tasks`, before any with `.delay()`.
+IN_BULK = 2 / 3
+DISPATCHERS = 2
+HANDLER = "godel_tasks.demo.handler:summarise"
+
+#: Seconds that a task waits "for a model", evenly spread; the work itself takes about 4 ms of CPU.
+#: Slots times this is what one demo's speed hangs on, on any machine that has the CPU for it.
+PAUSE_S = (0.01, 0.15)
+_LEVELS = {Level.CRITICAL: 10, Level.HIGH: 20, Level.NORMAL: 50, Level.LOW: 20}
+#: What tasks ask of their instance, and how often. At least two instances fit each, so that none of
+#: it becomes impossible when one is killed.
+_REQUIREMENTS: Mapping[str, tuple[dict[str, Any], int]] = MappingProxyType(
+    {
+        "nothing": ({}, 75),
+        "region": ({"region": "eu"}, 15),
+        "capability": ({"capabilities": {"model": "large"}}, 10),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InstancePlan:
+    """One instance process."""
+
+    instance_id: str
+    region: str
+    capacity: int
+    capabilities: Mapping[str, str] = field(default_factory=dict)
+
+
+INSTANCES = (
+    InstancePlan("eu-1", "eu", 6, {"model": "large"}),
+    InstancePlan("eu-2", "eu", 4, {"model": "small"}),
+    InstancePlan("eu-3", "eu", 4, {"model": "small"}),
+    InstancePlan("us-1", "us", 4, {"model": "large"}),
+    InstancePlan("us-2", "us", 4, {"model": "large"}),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KillPlan:
+    """Who is killed, and when: once this share (0-1) of all tasks is settled, and so many seconds
+    after the kill before."""
+
+    kind: str
+    after_share: float
+    after_s: float = 0.0
+
+
+#: Both while the tenant of weight 4 has a backlog, which ends when 7/12 of all tasks are settled;
+#: far enough apart that what the first hit is running again before the second.
+KILLS = (KillPlan("instance", 0.05), KillPlan("dispatcher", 0.2, after_s=5.0))
+
+
+def work(count: int, texts: Sequence[str], *, seed: int = 1) -> Iterator[dict[str, Any]]:
+    """`count` tasks of each tenant, tenants taking turns; fields of `submit_task.delay`.
+
+    Each tenant gets the same texts, pauses, priorities and requirements.
+    """
+    rng = random.Random(seed)
+    levels = rng.choices(list(_LEVELS), weights=list(_LEVELS.values()), k=count)
+    wishes = list(_REQUIREMENTS.values())
+    asked = rng.choices(
+        [fields for fields, _ in wishes], weights=[often for _, often in wishes], k=count
+    )
+    for number in range(count):
+        payload = {
+            "text": texts[number % len(texts)],
+            "pause_s": round(rng.uniform(*PAUSE_S), 4),
+        }
+        for tenant in TENANTS:
+            yield {
+                "tenant_id": tenant,
+                "payload": payload,
+                "priority": levels[number].name.lower(),
+                **asked[number],
+            }
