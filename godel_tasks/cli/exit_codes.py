@@ -21,6 +21,8 @@
 
 from __future__ import annotations
 
+import typer
+
 from godel_tasks import errors
 
 UNEXPECTED = 1
@@ -30,6 +32,7 @@ INTERRUPTED = 130
 #: The nearest class of an error's ancestry decides.
 EXIT_CODES: dict[type[BaseException], int] = {
     KeyboardInterrupt: INTERRUPTED,
+    typer.Abort: INTERRUPTED,
     errors.GodelError: UNEXPECTED,
     errors.SettingsError: 3,
     errors.SubmitError: 4,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from godel_tasks.cli.exit_codes import UNEXPECTED, USAGE
-from godel_tasks.errors import GodelError
+from godel_tasks.errors import GodelError, SettingsError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -118,11 +118,14 @@ def masked(url: str) -> str:
 
 def error_dict(error: BaseException) -> dict[str, Any]:
     """An error as `--json` and result files show it."""
+    if isinstance(error, SettingsError):
+        hint = "correct them all and try again; `docs/reference/settings.md` lists every name"
+        return {"type": "SettingsError", "message": error.message, "hint": hint}
     if isinstance(error, GodelError):
         return {"type": type(error).__name__, "message": error.message, "hint": error.hint}
     if isinstance(error, USAGE_ERROR):
         return {"type": "UsageError", "message": _usage(error), "hint": _help_of(error)}
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
         return {"type": "Interrupted", "message": "Interrupted.", "hint": None}
     return {
         "type": type(error).__name__,
@@ -143,7 +146,7 @@ def _help_of(error: Any) -> str | None:
 
 def show_error(error: BaseException, *, as_json: bool, debug: bool) -> None:
     """Say what was wrong and what to do next; the traceback only when it is asked for."""
-    if debug and not isinstance(error, KeyboardInterrupt):
+    if debug and not isinstance(error, KeyboardInterrupt | typer.Abort):
         traceback.print_exception(error, file=sys.stderr)
     told = error_dict(error)
     if as_json:
@@ -165,8 +168,9 @@ def sentence(text: str) -> str:
     text = text.strip()
     if not text:
         return text
-    text = text[0].upper() + text[1:] if text[0].islower() and " " in text else text
-    return text if text[-1] in ".!?:`'\"" or "\n" in text else text + "."
+    if text.split()[0].isalpha():  # not a file's or a setting's name
+        text = text[0].upper() + text[1:]
+    return text if text[-1] in ".!?:" or "\n" in text else text + "."
 
 
 def counted(number: int, noun: str) -> str:

@@ -53,6 +53,16 @@ def run(
     target = out or file.with_name(f"{file.stem}.results.jsonl")
     ids = dict(source.ids())
     started = time.monotonic()
+
+    def how_to_go_on() -> str:
+        options = f" --tenant {tenant}" if tenant else ""
+        options += f" --again {again}" if again else ""
+        return (
+            f"Stopped with {results.total:,} of {counted(len(ids), 'result')} in {target}. "
+            "What was accepted goes on running. Go on with:\n"
+            f"  godel run {file}{options} --out {target} --resume"
+        )
+
     with (
         opened() as runtime,
         ResultFile.opened(target, ids, resume=resume) as results,
@@ -70,7 +80,7 @@ def run(
         try:
             runner.run()
         except Exception:
-            notes().print(_how_to_resume(file, target, results.total, len(ids), source))
+            notes().print(how_to_go_on(), soft_wrap=True)
             raise
     data: dict[str, Any] = {
         "lines": len(ids),
@@ -83,16 +93,7 @@ def run(
     }
     answer(as_json, data, facts(data))
     if interrupts.came:
-        notes().print(_how_to_resume(file, target, results.total, len(ids), source))
+        notes().print(how_to_go_on(), soft_wrap=True)
         raise typer.Exit(INTERRUPTED)
     if results.total != results.counts["succeeded"]:
         raise typer.Exit(TASK_ENDED_BADLY)
-
-
-def _how_to_resume(file: Path, out: Path, done: int, lines: int, source: Any) -> str:
-    options = f" --tenant {source.tenant}" if source.tenant else ""
-    options += f" --again {source.again}" if source.again else ""
-    return (
-        f"Stopped with {done:,} of {counted(lines, 'result')} in {out}. What was accepted goes on "
-        f"running. Go on with:\n  godel run {file}{options} --out {out} --resume"
-    )

@@ -23,6 +23,7 @@ def opened() -> Iterator[Runtime]:
     from godel_tasks.runtime import Runtime
 
     runtime = Runtime(load_settings())
+    runtime.urls  # noqa: B018  (says at once when nothing runs)
     try:
         yield runtime
     finally:

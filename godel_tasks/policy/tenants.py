@@ -49,7 +49,7 @@ def tenant_fields(
         fields["pool"] = pool
     if on_uncertain is not None:
         if on_uncertain and on_uncertain not in tuple(OnUncertain):
-            near = difflib.get_close_matches(on_uncertain, tuple(OnUncertain), n=1)
+            near = difflib.get_close_matches(on_uncertain, [*map(str, OnUncertain)], n=1)
             raise InvalidTenant(
                 f"unknown on_uncertain {on_uncertain!r}",
                 hint=f"did you mean {near[0]!r}?"

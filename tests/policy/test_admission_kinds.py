@@ -36,6 +36,20 @@ def test_a_field_of_the_wrong_kind_is_refused(field: dict[str, Any]) -> None:
     assert refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("field", "hint"),
+    [
+        ({"on_uncertain": "hodl"}, "did you mean 'hold'?"),
+        ({"priority": "hihg"}, "did you mean 'high'?"),
+        ({"capabilities": {"gpu": {"inn": ["a"]}}}, "did you mean 'in'?"),
+    ],
+)
+def test_a_wrong_word_brings_the_nearest_right_one(field: dict[str, Any], hint: str) -> None:
+    with pytest.raises(InvalidTask) as refused:
+        admit(request_of({"tenant_id": "acme", "payload": 1, **field}), "t", AdmissionRules())
+    assert refused.value.hint == hint
+
+
 def test_what_is_admitted_can_be_read_again() -> None:
     fields = {"session_id": "s", "correlation_id": "c", "headers": {"n": 1}, "ignore_result": True}
     task = admit(request_of({"tenant_id": "acme", "payload": 1, **fields}), "t", AdmissionRules())

@@ -55,7 +55,7 @@ def listing(
             else _unsettled(runtime, tenant, state, limit + 1)
         )
     shown, more = found[:limit], len(found) > limit
-    columns = tuple(shown[0]) if shown else ()
+    columns = [name.replace("_", " ") for name in shown[0]] if shown else []
     answer(
         as_json,
         {"tasks": shown, "more": more},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -31,6 +32,7 @@ def show(
 def as_data(view: TaskView, *, payload: bool = False) -> dict[str, Any]:
     """The task as JSON shows it. What is not known is null."""
     record, ending = view.record, view.ending
+    settled = ending.settled_at if ending is not None else ""
     data: dict[str, Any] = {
         "task_id": view.task_id,
         "state": view.state.value,
@@ -55,19 +57,19 @@ def as_data(view: TaskView, *, payload: bool = False) -> dict[str, Any]:
             "due": when(moment(view.due_ms)),
             "claimed": when(moment(view.claimed_ms)),
             "buried": when(moment(view.buried_ms)),
-            "settled": ending.settled_at if ending else None,
+            "settled": when(datetime.fromisoformat(settled)) if settled else None,
         },
         "task": _body(record.body, payload=payload) if record else None,
     }
     if ending is not None:
-        data["run_ms"] = ending.run_ms
+        data["run_ms"] = ending.run_ms or None
         data["result"] = ending.result
         data["error"] = (
             None
             if ending.ok
             else {"type": ending.error_type, "message": ending.error_message, "hint": None}
         )
-        data["traceback"] = ending.traceback or None
+        data["traceback"] = ending.traceback.strip() or None
     return data
 
 

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from godel_tasks.cli.exit_codes import TASK_ENDED_BADLY
-from godel_tasks.cli.output import AsJson, answer, facts, sentence
+from godel_tasks.cli.output import AsJson, answer, facts
 from godel_tasks.cli.session import opened
 from godel_tasks.cli.values import capabilities_of, pairs_of, priority_of, time_of
 from godel_tasks.errors import PayloadNotSerializable
@@ -139,7 +139,7 @@ def _submit(
         return
     data["error"] = {
         "type": ending.error_type,
-        "message": sentence(ending.error_message),
+        "message": ending.error_message,
         "hint": f"See `godel tasks show {accepted}`.",
     }
     error = f"{ending.error_type}: {ending.error_message}"
