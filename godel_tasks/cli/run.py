@@ -91,7 +91,8 @@ def run(
         "out": str(target),
         "seconds": round(time.monotonic() - started, 3),
     }
-    answer(as_json, data, facts(data))
+    # People need no zeros.
+    answer(as_json, data, facts({name: value for name, value in data.items() if value}))
     if interrupts.came:
         notes().print(how_to_go_on(), soft_wrap=True)
         raise typer.Exit(INTERRUPTED)
