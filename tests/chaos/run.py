@@ -167,7 +167,9 @@ class Chaos:
     def _progress(self) -> str:
         status = [self._world.tenant_status(name) for name in TENANTS]
         ended = sum(s.succeeded + s.failed + s.expired + s.cancelled for s in status)
-        return f"submitted {sum(s.submitted for s in status)}, settled {ended}"
+        submitted = sum(s.submitted for s in status)
+        in_flight = sum(s.in_flight for s in status)
+        return f"submitted {submitted}, settled {ended}, in flight {in_flight}"
 
     # -- the end -------------------------------------------------------------------------------
 

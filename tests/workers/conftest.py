@@ -6,10 +6,29 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from godel_tasks.results import GodelResult
+from tests.helpers import wait_until
 from tests.world import World
 
 ASYNC = "tests.workers.handlers:act"
 SYNC = "tests.workers.handlers:act_sync"
+
+
+def held_by(world: World, dispatcher: str, count: int, payload: object) -> list[GodelResult]:
+    """Submit tasks of tenant `acme` until this dispatcher holds so many running ones; those."""
+    found: list[GodelResult] = []
+
+    def another() -> bool:
+        result = world.submit("acme", payload)
+        wait_until(
+            lambda: world.state(result.id) in ("RUNNING", ""), description="it runs", timeout=20
+        )
+        if world.owner(result.id) == dispatcher:
+            found.append(result)
+        return len(found) == count
+
+    wait_until(another, description=f"{dispatcher} holds {count} running tasks", timeout=20)
+    return found
 
 
 @pytest.fixture

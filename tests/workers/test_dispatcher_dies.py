@@ -5,30 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from godel_tasks.results import GodelResult
 from tests.helpers import wait_until
-from tests.workers.conftest import ASYNC
+from tests.workers.conftest import ASYNC, held_by
 from tests.world import World
 
 
 def test_a_killed_dispatchers_tasks_are_adopted_and_not_run_again(
     fresh_world: Callable[..., World],
 ):
-    # Given a dispatcher that holds four running tasks, and another one beside it
+    # Given two dispatchers, of which the first holds three running tasks
     world = fresh_world()
-    world.instance("a", ASYNC, "--capacity", "4", ready=False)
-    first = world.dispatcher("d1")
+    for name in ("d1", "d2"):
+        world.dispatcher(name, ready=False)
+    world.instance("a", ASYNC, "--capacity", "20", ready=False)
     world.tenant("acme")
-    results = [world.submit("acme", {"sleep": 7, "n": n}) for n in range(4)]
-    wait_until(lambda: running(world, results), description="all four run", timeout=15)
-    world.dispatcher("d2")
+    results = held_by(world, "d1", 3, {"sleep": 5})
+    first = world.processes["d1"]
     # When it is killed
     first.kill()
     killed_at = time.monotonic()
     # Then the other one has them within 5 s
     wait_until(
         lambda: {world.owner(result.id) for result in results} == {"d2"},
-        description="d2 owns all four",
+        description="d2 owns all three",
         timeout=10,
     )
     assert time.monotonic() - killed_at < 5
@@ -40,30 +39,18 @@ def test_a_killed_dispatchers_tasks_are_adopted_and_not_run_again(
     assert len(world.leases()) == 1
 
 
-def running(world: World, results: list[GodelResult]) -> bool:
-    return all(world.state(result.id) == "RUNNING" for result in results)
-
-
 def test_a_dispatcher_that_stood_still_for_20_s_settles_nothing_that_is_not_its_own(
     fresh_world: Callable[..., World],
 ):
-    # Given two dispatchers and an instance of four slots
+    # Given two dispatchers and an instance of eight slots
     world = fresh_world()
     for name in ("d1", "d2"):
         world.dispatcher(name, ready=False)
-    world.instance("a", ASYNC, "--capacity", "4", ready=False)
+    world.instance("a", ASYNC, "--capacity", "8", ready=False)
     world.tenant("acme")
+    # Where the first one holds running tasks: one ends while it stands still, one after
+    results = held_by(world, "d1", 1, {"sleep": 3}) + held_by(world, "d1", 1, {"sleep": 23})
     first = world.processes["d1"]
-    first.wait_for("dispatcher.up")
-    # Where the first one holds running tasks: some end while it stands still, some after
-    results: list[GodelResult] = []
-
-    def held_by_first() -> bool:
-        results.append(world.submit("acme", {"sleep": 1 + 23 * (len(results) % 2)}))
-        wait_until(lambda: world.owner(results[-1].id), description="it is held", timeout=15)
-        return world.owner(results[-1].id) == "d1"
-
-    wait_until(held_by_first, description="the first one holds a task", timeout=15)
     # When it stands still for 20 s, with its completions and its lease over
     first.stall()
     stopped_at = time.monotonic()
@@ -83,9 +70,10 @@ def test_a_dispatcher_that_stood_still_for_20_s_settles_nothing_that_is_not_its_
         assert result.get(timeout=15)["attempt"] == 1
     # And no task was started twice, no instance ran more than it can, all counts agree
     assert all(len(world.starts(result.id)) == 1 for result in results)
-    assert most_at_once(world, "a") <= 4
+    assert most_at_once(world, "a") <= 8
+    wait_until(lambda: world.unsettled() == 0, description="the others are done", timeout=30)
     status = world.tenant_status("acme")
-    assert (status.succeeded, status.depth, status.in_flight) == (len(results), 0, 0)
+    assert (status.succeeded, status.depth, status.in_flight) == (status.submitted, 0, 0)
 
 
 def most_at_once(world: World, instance: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psutil
 
 from tests.helpers import wait_until
-from tests.workers.conftest import ASYNC
+from tests.workers.conftest import ASYNC, held_by
 from tests.world import World
 
 
@@ -43,19 +43,14 @@ def test_a_dispatcher_that_is_told_to_end_finishes_what_runs_and_claims_nothing_
 def test_what_outlasts_the_drain_is_adopted_by_another_dispatcher(
     fresh_world: Callable[..., World],
 ):
-    # Given a dispatcher with a second's patience and two tasks that run for longer
+    # Given two dispatchers with a second's patience; the first holds tasks that run for longer
     world = fresh_world(drain_timeout_s=1)
-    first = world.dispatcher("d1", ready=False)
-    world.instance("a", ASYNC, "--capacity", "2")
+    for name in ("d1", "d2"):
+        world.dispatcher(name, ready=False)
+    world.instance("a", ASYNC, "--capacity", "20", ready=False)
     world.tenant("acme")
-    results = [world.submit("acme", {"sleep": 6}) for _ in range(2)]
-    for result in results:
-        wait_until(
-            lambda result=result: world.state(result.id) == "RUNNING",  # type: ignore[misc]
-            description="it runs",
-            timeout=15,
-        )
-    world.dispatcher("d2")
+    results = held_by(world, "d1", 2, {"sleep": 6})
+    first = world.processes["d1"]
     # When it is told to end
     began = time.monotonic()
     first.terminate()
