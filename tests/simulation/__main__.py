@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1, help="of the first round")
     parser.add_argument("--trace", action="store_true", help="tell of every command")
+    parser.add_argument("--stop-at-first", action="store_true", help="of the bad rounds")
     parser.add_argument("--verbose", action="store_true", help="tell of good rounds too")
     options = parser.parse_args()
     began, bad, tasks = time.monotonic(), 0, 0
@@ -35,6 +36,8 @@ def main() -> int:
             bad += bool(report.problems)
             if report.problems or options.verbose:
                 print(report, flush=True)
+            if report.problems and options.stop_at_first:
+                break
     took = time.monotonic() - began
     print(f"{options.rounds} rounds, {tasks} tasks, {bad} rounds with problems, {took:.0f} s")
     return 1 if bad else 0
