@@ -11,6 +11,7 @@ from pathlib import Path
 
 from godel_tasks.demo.house import House
 from godel_tasks.demo.journal import Journal
+from godel_tasks.demo.plan import LEAST_HELD
 from godel_tasks.demo.processes import executions_of
 from godel_tasks.errors import GodelError
 
@@ -48,7 +49,7 @@ class Killer:
         while time.monotonic() < deadline:
             supervisor.signal(name, signal.SIGSTOP)
             ids = await work()
-            if ids:
+            if len(ids) >= LEAST_HELD:
                 self._house.killed.add(name)
                 at = time.time_ns() // 1_000_000
                 supervisor.signal(name, signal.SIGKILL)
@@ -58,7 +59,7 @@ class Killer:
             supervisor.signal(name, signal.SIGCONT)
             await asyncio.sleep(FIND_EVERY_S)
         raise GodelError(
-            f"{name} never held a running task, so killing it would show nothing",
+            f"{name} never held {LEAST_HELD} running tasks, so killing it would show nothing",
             hint="use more --tasks",
         )
 

@@ -13,17 +13,17 @@ from godel_tasks.domain.task import Level
 #: Weight by tenant. All submit equal work, so that weight is all they differ in.
 TENANTS: Mapping[str, float] = MappingProxyType({"gold": 4.0, "silver": 2.0, "bronze": 1.0})
 #: Tasks of all tenants together.
-DEFAULT_TASKS = 4500
+DEFAULT_TASKS = 3000
 #: With fewer the queues are empty before anything can be killed while they are not.
 LEAST_TASKS = 600
 #: Share of the tasks that is submitted with `submit_tasks`, before any with `.delay()`.
-IN_BULK = 2 / 3
+IN_BULK = 0.8
 DISPATCHERS = 2
 HANDLER = "godel_tasks.demo.handler:summarise"
 
 #: Seconds that a task waits "for a model", evenly spread; the work itself takes about 4 ms of CPU.
 #: Slots times this is what one demo's speed hangs on, on any machine that has the CPU for it.
-PAUSE_S = (0.01, 0.15)
+PAUSE_S = (0.01, 0.13)
 _LEVELS = {Level.CRITICAL: 10, Level.HIGH: 20, Level.NORMAL: 50, Level.LOW: 20}
 #: What tasks ask of their instance, and how often. At least two instances fit each, so that none of
 #: it becomes impossible when one is killed.
@@ -47,27 +47,33 @@ class InstancePlan:
 
 
 INSTANCES = (
-    InstancePlan("eu-1", "eu", 6, {"model": "large"}),
-    InstancePlan("eu-2", "eu", 4, {"model": "small"}),
+    InstancePlan("eu-1", "eu", 4, {"model": "large"}),
+    InstancePlan("eu-2", "eu", 6, {"model": "small"}),
     InstancePlan("eu-3", "eu", 4, {"model": "small"}),
     InstancePlan("us-1", "us", 4, {"model": "large"}),
-    InstancePlan("us-2", "us", 4, {"model": "large"}),
+    InstancePlan("us-2", "us", 5, {"model": "large"}),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class KillPlan:
-    """Who is killed, and when: once this share (0-1) of all tasks is settled, and so many seconds
-    after the kill before."""
+    """Who is killed, and when: once `after_share` (0-1) of all tasks is settled, and so many
+    seconds after the kill before, but not later than at `latest_share`."""
 
     kind: str
     after_share: float
+    latest_share: float
     after_s: float = 0.0
 
 
 #: Both while the tenant of weight 4 has a backlog, which ends when 7/12 of all tasks are settled;
 #: far enough apart that what the first hit is running again before the second.
-KILLS = (KillPlan("instance", 0.05), KillPlan("dispatcher", 0.2, after_s=5.0))
+KILLS = (
+    KillPlan("instance", after_share=0.05, latest_share=0.05),
+    KillPlan("dispatcher", after_share=0.2, latest_share=0.4, after_s=4.5),
+)
+#: A victim holds at least so many tasks when it is killed.
+LEAST_HELD = 2
 
 
 def work(count: int, texts: Sequence[str], *, seed: int = 1) -> Iterator[dict[str, Any]]:

@@ -18,8 +18,9 @@ from godel_tasks.supervisor.processes import godel_processes
 
 #: What `godel` runs, by this very interpreter.
 GODEL = (sys.executable, "-c", "from godel_tasks.cli.main import main; main()")
-#: Seconds on top of a drain in which a process ends.
-CLOSING_S = 5.0
+#: Seconds between TERM and KILL. All of them are stopped together: at the end nothing is left to be
+#: finished in order, and after Ctrl-C nothing has to be.
+STOP_TIMEOUT_S = DRAIN_S + 3.0
 
 
 def demo_processes(
@@ -29,15 +30,13 @@ def demo_processes(
 
     Who may be killed is not started again: the others have to do without.
     """
-    return [
-        *_services(settings, urls, site, flower_port),
+    specs = [
+        *_services(settings, urls, flower_port),
         *(_instance(plan, site, book) for plan in INSTANCES),
         ProcessSpec(
             name="subscriber",
             command=(sys.executable, "-I", subscriber.__file__, str(results_of(site))),
             env={"DEMO_RESULT_URL": urls.state},
-            cwd=site.root,
-            role="outside",
             ready=_said(book, "subscriber", "ready"),
             restart=False,
         ),
@@ -47,11 +46,12 @@ def demo_processes(
                 *(sys.executable, "-m", "godel_tasks.demo.producer"),
                 *("--count", str(count), "--journal", str(site.journals / "producer.jsonl")),
             ),
-            cwd=site.root,
-            role="outside",
             ready=_said(book, "producer", "ready"),
             restart=False,
         ),
+    ]
+    return [
+        replace(spec, cwd=site.root, role="demo", stop_timeout_s=STOP_TIMEOUT_S) for spec in specs
     ]
 
 
@@ -65,17 +65,15 @@ def executions_of(site: Site, instance_id: str) -> Path:
     return site.journals / f"instances-{instance_id}.jsonl"
 
 
-def _services(
-    settings: Settings, urls: ServerUrls, site: Site, flower_port: int
-) -> list[ProcessSpec]:
+def _services(settings: Settings, urls: ServerUrls, flower_port: int) -> list[ProcessSpec]:
     specs = []
     for spec in godel_processes(settings, urls, dispatchers=DISPATCHERS, flower_port=flower_port):
-        changed = replace(spec, cwd=site.root, role="services")
+        changed = spec
         if spec.role == "dispatcher":
             # -E: events from the first task on. Flower asks for them too, five seconds later.
-            changed = replace(changed, command=(*spec.command, "-E"), restart=False)
+            changed = replace(spec, command=(*spec.command, "-E"), restart=False)
         if spec.name == "flower":
-            changed = replace(changed, env={**spec.env, "FLOWER_UNAUTHENTICATED_API": "true"})
+            changed = replace(spec, env={**spec.env, "FLOWER_UNAUTHENTICATED_API": "true"})
         specs.append(changed)
     return specs
 
@@ -93,9 +91,6 @@ def _instance(plan: InstancePlan, site: Site, book: LogBook) -> ProcessSpec:
             *("--region", plan.region, "--capacity", str(plan.capacity), *able),
             *("--journal", str(executions_of(site, plan.instance_id))),
         ),
-        cwd=site.root,
-        role="instance",
-        stop_timeout_s=DRAIN_S + CLOSING_S,
         ready=_said(book, plan.instance_id, "instance"),
         restart=False,
     )

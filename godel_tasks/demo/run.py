@@ -150,11 +150,10 @@ def _backlog(snapshot: Snapshot) -> bool:
 
 
 def _is_due(plan: KillPlan, snapshot: Snapshot, tasks: int, killed_at: float) -> bool:
-    return (
-        snapshot["submitted"] == tasks
-        and snapshot["settled"] >= plan.after_share * tasks
-        and snapshot["elapsed_s"] >= killed_at + plan.after_s
-    )
+    share = snapshot["settled"] / tasks
+    in_time = snapshot["elapsed_s"] >= killed_at + plan.after_s
+    ripe = share >= plan.after_share and (in_time or share >= plan.latest_share)
+    return ripe and snapshot["submitted"] == tasks
 
 
 async def _kill(killer: Killer, plan: KillPlan, snapshot: Snapshot) -> str:
@@ -165,7 +164,7 @@ async def _kill(killer: Killer, plan: KillPlan, snapshot: Snapshot) -> str:
             hint="use more --tasks",
         )
     if plan.kind == "instance":
-        busiest = max(snapshot["instances"], key=lambda row: row["running"])
+        busiest = max(snapshot["instances"], key=lambda row: row["running"] / row["capacity"])
         count = await killer.instance(busiest["id"])
         return f"kill -9 of instance {busiest['id']}, which runs {count} tasks"
     holder = max(snapshot["dispatchers"], key=lambda row: row["holds"])
@@ -201,6 +200,7 @@ async def _judge(journals: Path) -> Report:
         report: Report = json.loads(out)
     except ValueError:
         raise GodelError("the checker failed", hint=errors.decode(errors="replace")) from None
+    report["tenants"] = {name: report["tenants"][name] for name in TENANTS}
     return {key: report[key] for key in FIRST_KEYS} | report
 
 

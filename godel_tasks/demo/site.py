@@ -15,7 +15,7 @@ from pathlib import Path
 #: Names of the environment that would tell the demo's processes of another Godel.
 FOREIGN = ("GODEL_", "CELERY_", "FLOWER_")
 #: Seconds in which the demo's processes have to finish what they do when they are stopped.
-DRAIN_S = 5
+DRAIN_S = 2
 
 
 @dataclass(frozen=True, slots=True)

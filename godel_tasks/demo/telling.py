@@ -56,14 +56,18 @@ class Telling:
         """The demo now."""
         if self._live is not None:
             self._live.update(display.live(snapshot), refresh=True)
-        elif snapshot["elapsed_s"] >= self._next_line_s:
+        elif snapshot["submitted"] and snapshot["elapsed_s"] >= self._next_line_s:
             self._next_line_s = snapshot["elapsed_s"] + LINE_EVERY_S
-            self.say(progress_line(snapshot))
+            self._line(progress_line(snapshot))
 
     def event(self, line: str) -> None:
         """Something happened. The picture shows it by itself."""
         if self._live is None:
-            self.say(line)
+            self._line(line)
+
+    def _line(self, line: str) -> None:
+        """A line of a log: as long as it is."""
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def close(self, report: Mapping[str, Any]) -> None:
         """The closing table, what was shown, and where to read on."""

@@ -16,7 +16,7 @@ def seen(thing: RenderableType) -> str:
     return console.export_text()
 
 
-def test_the_live_view_shows_tenants_lanes_instances_and_the_last_events() -> None:
+def test_the_live_view_shows_everything_and_the_last_events() -> None:
     # Given a moment of the demo with a dead instance and more events than there is room for
     snapshot: display.Snapshot = {
         "phase": "killed i2",
@@ -32,6 +32,7 @@ def test_the_live_view_shows_tenants_lanes_instances_and_the_last_events() -> No
                 "running": 8,
                 "settled": 700,
                 "share": 0.57,
+                "wait_s": 17.4,
             },
             {
                 "name": "bolt",
@@ -40,6 +41,7 @@ def test_the_live_view_shows_tenants_lanes_instances_and_the_last_events() -> No
                 "running": 0,
                 "settled": 0,
                 "share": None,
+                "wait_s": None,
             },
         ],
         "lanes": [
@@ -64,15 +66,21 @@ def test_the_live_view_shows_tenants_lanes_instances_and_the_last_events() -> No
                 "completed": 99,
             },
         ],
+        "dispatchers": [
+            {"name": "dispatcher1", "status": "up", "holds": 13},
+            {"name": "dispatcher2", "status": "killed", "holds": 0},
+        ],
         "events": [f"event {n}" for n in range(10)],
     }
     # When it is drawn
     screen = seen(display.live(snapshot))
     # Then all of it is there
-    for words in ("1,200 of 3,000 settled", "acme", "1,234", "57.0%", "80.0%", "killed i2"):
+    for words in ("1,200 of 3,000 settled", "acme", "1,234", "57.0%", "80.0%", "killed i2", "17 s"):
         assert words in screen
     assert "■■■·" in screen
     assert "dead" in screen
+    assert re.search(r"dispatcher1 +up +13\b", screen)
+    assert re.search(r"dispatcher2 +killed", screen)
     # And a lane that nobody waits in shows 0
     assert re.search(r"high +34 +0\b", screen)
     assert re.search(r"low +0 +5\b", screen)
@@ -115,6 +123,7 @@ def test_before_anything_happened_there_is_something_to_draw() -> None:
         "tenants": [],
         "lanes": [],
         "instances": [],
+        "dispatchers": [],
         "events": [],
     }
     assert "0 of 0 settled" in seen(display.live(empty))
