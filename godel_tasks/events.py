@@ -83,18 +83,28 @@ class DispatcherReaped(Event, frozen=True):
 
 
 class EventBus:
-    """Tells every subscriber of every event. `listening` lets emitters skip building events."""
+    """Tells subscribers of the events that they asked for."""
 
     def __init__(self) -> None:
-        self._handlers: list[Callable[[Event], None]] = []
+        self._handlers: dict[
+            type[Event], list[tuple[Callable[[Event], None], Callable[[], bool]]]
+        ] = {}
 
-    @property
-    def listening(self) -> bool:
-        return bool(self._handlers)
+    def subscribe(
+        self,
+        handler: Callable[[Event], None],
+        *kinds: type[Event],
+        while_: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Call `handler` with events of these kinds, while `while_()` says so."""
+        for kind in kinds:
+            self._handlers.setdefault(kind, []).append((handler, while_))
 
-    def subscribe(self, handler: Callable[[Event], None]) -> None:
-        self._handlers.append(handler)
+    def wanted(self, kind: type[Event]) -> bool:
+        """Whether anybody listens to such events right now: else they need not be built."""
+        return any(while_() for _, while_ in self._handlers.get(kind, ()))
 
     def emit(self, event: Event) -> None:
-        for handler in self._handlers:
-            handler(event)
+        for handler, while_ in self._handlers.get(type(event), ()):
+            if while_():
+                handler(event)

@@ -35,7 +35,6 @@ from godel_tasks.store.executor import (
 from godel_tasks.store.keys import result_key
 from godel_tasks.store.registry import InstanceRegistry
 
-
 #: How long the generation of an instance that left is remembered.
 GENERATION_KEPT_MS = 86_400_000
 

@@ -67,7 +67,7 @@ class Dispatcher:
             lambda: len(self.flights) > BUSY_FLIGHTS,
         )  # fmt: skip
         self._control.bind(self._settler)
-        self._reaper = Reaper(ports, name, self.fleet, self._publisher, self._control.adopt)
+        self._reaper = Reaper(ports, name, self.fleet, self._publisher, self._control.sender.adopt)
         self.feeder = Feeder(
             ports, config, name, self.flights, self.fleet, self._lease, self._bank, self._control
         )
@@ -215,7 +215,7 @@ class Dispatcher:
             await self._ports.clock.sleep(self._config.renew_every_ms / 1000)
             again = await insist(self._ports, lambda: cell.leases.held(dispatcher=self.name))
             still = {(task.record.task_id, task.epoch) for task in again}
-            self._control.adopt(
+            self._control.sender.adopt(
                 cell.cell,
                 [t for t in unknown if (t.record.task_id, t.epoch) in still
                  and self.flights.get(t.record.task_id) is None],
@@ -267,4 +267,4 @@ class Dispatcher:
             for task in self._tasks:
                 task.cancel()
             await asyncio.wait(self._tasks, timeout=CANCEL_AGAIN_S)
-        await self._control.close()
+        await self._control.links.close()

@@ -233,6 +233,6 @@ class Feeder:
         for left in slots:
             self._bank.give_back_rest(left, used.get(left.instance_id, 0))
         await self._learn_classes(view)
-        await self._control.launch(view.store.cell, reply.tasks)
+        await self._control.sender.launch(view.store.cell, reply.tasks)
         self._last_was_full = len(reply.tasks) >= self._config.claim_batch
         return bool(reply.tasks)

@@ -56,7 +56,7 @@ class Housekeeping:
             if not len(self._flights):
                 continue
             self._control.check_times()
-            await self._control.resend()
+            await self._control.sender.resend()
             await self._mark_running()
 
     async def _mark_running(self) -> None:
@@ -105,7 +105,7 @@ class Housekeeping:
                 for view in self._feeder.cells:
                     await self._check_routable(view)
                 await self._reconcile_orphans()
-                await self._control.tidy_links()
+                await self._tidy_links()
                 for view in self._feeder.cells:
                     await self._publisher.recover(view.store)
             except StoreUnavailable:
@@ -124,7 +124,7 @@ class Housekeeping:
             text = nearest(wanted, (m.record.config for m in self._fleet.members.values()))
             now_ms = int(self._lease.redis_now_ms())
             new = await self._ports.store.run(leases.mark_unroutable(class_id=name, now_ms=now_ms))
-            if new and self._ports.bus.listening:
+            if new:
                 self._ports.bus.emit(ClassUnroutable(name, waiting, text))
             limit_ms = self._config.unroutable_after_ms
             why = f"no instance could run it ({wanted}); {text}"
@@ -147,13 +147,13 @@ class Housekeeping:
                 continue
             unowned = [s for s, key in orphans.items() if not await self._owned(s, key)]
             config = record.config
-            running = await self._control.stray_runs(config.driver, config.endpoint, instance_id)
+            running = await self._control.links.runs(config.driver, config.endpoint, instance_id)
             if running is None:
                 continue
             free = []
             for slot in unowned:
                 if orphans[slot] in running:
-                    self._control.stop_stray(record.config.endpoint, instance_id, orphans[slot])
+                    self._control.links.stop_run(record.config.endpoint, instance_id, orphans[slot])
                 else:
                     free.append(slot)
             if free:
@@ -179,3 +179,9 @@ class Housekeeping:
             # Held by someone whose record moved meanwhile: look again next time.
             return held is None or held.slot == slot
         return False
+
+    async def _tidy_links(self) -> None:
+        """Close connections that no member of the fleet and no flight needs."""
+        used = {member.record.config.endpoint for member in self._fleet.members.values()}
+        used.update(flight.endpoint for flight in self._flights)
+        await self._control.links.close_unused(frozenset(used))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from godel_tasks.dispatch.config import Ports
+from godel_tasks.errors import InstanceUnavailable
 from godel_tasks.instances.instance import Connection, ConnectionListener
 
 
@@ -41,3 +42,20 @@ class Links:
         while self._connections:
             _, connection = self._connections.popitem()
             await connection.stop()
+
+    async def runs(self, driver: str, endpoint: str, instance_id: str) -> frozenset[str] | None:
+        """Keys that an instance runs right now; None when it cannot be asked (yet: an instance
+        that is full of orphans gets no delivery, so this may be what connects to it)."""
+        connection = await self.open(driver, endpoint)
+        if not connection.connected:
+            return None
+        try:
+            return await connection.inventory(instance_id)
+        except InstanceUnavailable:
+            return None
+
+    def stop_run(self, endpoint: str, instance_id: str, key: str) -> None:
+        """Ask an instance to stop an attempt that nobody waits for."""
+        connection = self.get(endpoint)
+        if connection:
+            connection.cancel(instance_id, [key])

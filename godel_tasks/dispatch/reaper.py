@@ -70,8 +70,7 @@ class Reaper:
         await insist(
             self._ports, lambda: leases.reap(reaper=self._dispatcher, dead=dead, finish=True)
         )
-        if self._ports.bus.listening:
-            self._ports.bus.emit(DispatcherReaped(dead, taken))
+        self._ports.bus.emit(DispatcherReaped(dead, taken))
 
     async def _keep_slots(self, dead: str, tasks: Sequence[HeldTask]) -> None:
         await self._fleet.look()

@@ -20,7 +20,7 @@ COALESCE_S = 0.002
 class Settler:
     """One writer per cell: batches of one dispatcher follow each other, numbered.
 
-    `on_settled(flight, settlement, outcome, ours)` is told of each; `ours` is False when the fence
+    `on_settled(flight, outcome, ours)` is told of each; `ours` is False when the fence
     refused it, because somebody else owns the task now.
     """
 
@@ -29,7 +29,7 @@ class Settler:
         ports: Ports,
         dispatcher: str,
         publisher: Publisher,
-        on_settled: Callable[[Flight, Settlement, Outcome | None, bool], None],
+        on_settled: Callable[[Flight, Outcome | None, bool], None],
         busy: Callable[[], bool],
     ) -> None:
         self._ports = ports
@@ -93,5 +93,5 @@ class Settler:
         }
         if outcomes:
             self._publisher.add(cell.cell, outcomes)
-        for (flight, settlement, outcome), ours in zip(batch, answers, strict=True):
-            self._on_settled(flight, settlement, outcome, ours)
+        for (flight, _, outcome), ours in zip(batch, answers, strict=True):
+            self._on_settled(flight, outcome, ours)

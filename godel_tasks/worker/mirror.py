@@ -21,6 +21,8 @@ from godel_tasks.events import Event, TaskClaimed, TaskRetried, TaskSettled, Tas
 log = structlog.get_logger("godel.events")
 
 TASK_NAME = "godel_tasks.submit_task"
+#: What is mirrored.
+MIRRORED = (TaskClaimed, TaskStarted, TaskSettled, TaskRetried)
 #: Seconds that events are collected before they are sent together.
 FLUSH_EVERY_S = 0.2
 #: Events that may wait to be sent; beyond that they are dropped, and the log says so.
@@ -49,19 +51,19 @@ class EventMirror:
             self._thread.join(5)
 
     def on_event(self, event: Event) -> None:
-        if not isinstance(event, TaskClaimed | TaskStarted | TaskSettled | TaskRetried):
-            return
         if isinstance(event, TaskClaimed):
-            if not self._wanted() or not self._take_token():
+            if not self._take_token():
                 return
             self._mirrored.add(event.task_id)
-        elif event.task_id not in self._mirrored:
-            return
-        if isinstance(event, TaskSettled | TaskRetried):
-            self._mirrored.discard(event.task_id)
+        elif isinstance(event, TaskStarted | TaskSettled | TaskRetried):
+            if event.task_id not in self._mirrored:
+                return
+            if not isinstance(event, TaskStarted):
+                self._mirrored.discard(event.task_id)
         self._events.put(event)
 
-    def _wanted(self) -> bool:
+    def wanted(self) -> bool:
+        """Whether anybody asked for task events."""
         dispatcher = getattr(self._worker.consumer, "event_dispatcher", None)
         if dispatcher is None or not dispatcher.enabled:
             return False

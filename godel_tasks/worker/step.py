@@ -14,9 +14,9 @@ from celery import bootsteps, signals
 from celery.worker import state
 
 from godel_tasks.errors import WorkerError
-from godel_tasks.events import EventBus
+from godel_tasks.events import ClassUnroutable, DispatcherReaped, EventBus
 from godel_tasks.runtime import runtime_of
-from godel_tasks.worker.mirror import EventMirror
+from godel_tasks.worker.mirror import MIRRORED, EventMirror
 from godel_tasks.worker.service import DispatchService, log_event
 
 #: Flags of `celery worker` that make no sense for a dispatcher, and what to do instead.
@@ -76,9 +76,9 @@ class DispatchStep(bootsteps.StartStopStep):
             raise SystemExit(f"error: {error}") from None  # a traceback would hide the hint
         runtime = runtime_of(worker.app)
         bus = EventBus()
-        bus.subscribe(log_event)
+        bus.subscribe(log_event, ClassUnroutable, DispatcherReaped)
         self._mirror = EventMirror(worker, runtime.settings.event_rate)
-        bus.subscribe(self._mirror.on_event)
+        bus.subscribe(self._mirror.on_event, *MIRRORED, while_=self._mirror.wanted)
         self.service = DispatchService(runtime, worker.hostname, bus, self._on_crash)
         self._told = 0
 
