@@ -44,24 +44,28 @@ class Killer:
     async def _kill(self, kind: str, name: str, work: Work) -> int:
         """The victim is stopped for as long as it takes to see what it holds, so that it is seen
         for sure."""
-        supervisor = self._house.supervisor
         deadline = time.monotonic() + FIND_TIMEOUT_S
         while time.monotonic() < deadline:
-            supervisor.signal(name, signal.SIGSTOP)
-            ids = await work()
-            if len(ids) >= LEAST_HELD:
-                self._house.killed.add(name)
-                at = time.time_ns() // 1_000_000
-                supervisor.signal(name, signal.SIGKILL)
-                self._journal.append({"kind": kind, "target": name, "at": at, "affected": ids})
-                self._journal.commit()
-                return len(ids)
-            supervisor.signal(name, signal.SIGCONT)
+            self._house.supervisor.signal(name, signal.SIGSTOP)
+            try:
+                ids = await work()
+                if len(ids) >= LEAST_HELD:
+                    self._kill_now(kind, name, ids)
+                    return len(ids)
+            finally:
+                self._house.supervisor.signal(name, signal.SIGCONT)
             await asyncio.sleep(FIND_EVERY_S)
         raise GodelError(
             f"{name} never held {LEAST_HELD} running tasks, so killing it would show nothing",
             hint="use more --tasks",
         )
+
+    def _kill_now(self, kind: str, name: str, ids: list[str]) -> None:
+        self._house.killed.add(name)
+        at = time.time_ns() // 1_000_000
+        self._house.supervisor.signal(name, signal.SIGKILL)
+        self._journal.append({"kind": kind, "target": name, "at": at, "affected": ids})
+        self._journal.commit()
 
 
 async def held_by(house: House, process: str) -> list[str]:

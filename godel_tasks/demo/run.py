@@ -64,6 +64,8 @@ def run_demo(options: DemoOptions, telling: Telling) -> Report:
     try:
         with own_environment(site):
             report = asyncio.run(_until_interrupted(site, options, telling))
+        if report is None:
+            raise KeyboardInterrupt
         keep = bool(report["lost"] or report["duplicates"])
         return report
     except KeyboardInterrupt:
@@ -76,8 +78,8 @@ def run_demo(options: DemoOptions, telling: Telling) -> Report:
             site.remove()
 
 
-async def _until_interrupted(site: Site, options: DemoOptions, telling: Telling) -> Report:
-    """Raises KeyboardInterrupt after INT, TERM or HUP, when everything has stopped."""
+async def _until_interrupted(site: Site, options: DemoOptions, telling: Telling) -> Report | None:
+    """The report; None after INT, TERM or HUP. Everything has stopped in either case."""
     loop = asyncio.get_running_loop()
     story = asyncio.create_task(_story(site, options, telling))
     interrupted = False
@@ -94,7 +96,7 @@ async def _until_interrupted(site: Site, options: DemoOptions, telling: Telling)
     try:
         return await story
     except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+        return None
 
 
 async def _story(site: Site, options: DemoOptions, telling: Telling) -> Report:
