@@ -54,7 +54,7 @@ MUTANTS = (
             "if seen[id] or owner ~= dispatcher or epoch_now ~= epoch then",
             "if seen[id] or owner ~= dispatcher then",
         ),
-        (MODEL, SIMULATION),
+        (MODEL,),
     ),
     Mutant(
         "lost claim reply not repaired",
@@ -63,7 +63,7 @@ MUTANTS = (
             "if tonumber(redis.call('HGET', batches, dispatcher) or '0') >= tonumber(batch) then",
             "if false then",
         ),
-        (MODEL, SIMULATION),
+        (MODEL,),
     ),
     Mutant(
         "slot freed on reap",
@@ -119,7 +119,7 @@ MUTANTS = (
             "epoch, seq, rest = epoch or '0', seq or '0', rest or 'a shared.0 2 -'\n"
             "    if false then",
         ),
-        (MODEL, SIMULATION),
+        (MODEL,),
     ),
     Mutant(
         "duplicate id admitted after settling",
@@ -128,7 +128,7 @@ MUTANTS = (
             "local past = check_settled == '1' and recall(now_ms, ids) or {}",
             "local past = {}",
         ),
-        (MODEL, SIMULATION),
+        (MODEL,),
     ),
     Mutant(
         "virtual time not re-keyed",

@@ -1,34 +1,56 @@
-"""A look at everything that stands in a cell, compared with the model."""
+"""A look at everything that stands in a cell, in one round trip, compared with the model."""
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
+from godel_tasks.store.records import parse_held, parse_record
+from godel_tasks.store.tenants import status_of
 from tests.cell import Cell
 from tests.store.queue_model import COUNTERS, Lane, QueueModel, Task
 
-
-def _texts(flat: dict[bytes, bytes]) -> dict[str, str]:
-    return {k.decode(): v.decode() for k, v in flat.items()}
+#: Every key with its content, flat where it has fields.
+_DUMP = """
+local READ = {
+  hash = {'HGETALL'}, list = {'LRANGE', 0, -1}, zset = {'ZRANGE', 0, -1, 'WITHSCORES'},
+  set = {'SMEMBERS'}, string = {'GET'}}
+local out = {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local read = READ[redis.call('TYPE', key).ok]
+  out[#out + 1] = {key, redis.call(read[1], key, unpack(read, 2))}
+end
+return out
+"""
 
 
 class Audit:
     """One look, and what it must find."""
 
     def __init__(self, cell: Cell, model: QueueModel, dispatchers: list[str]) -> None:
-        self.cell, self.model = cell, model
-        server, key = cell.server, cell.key
-        self.index = _texts(server("HGETALL", key("index")))
-        self.parked = server("HGETALL", key("parked"))
-        self.due = {
-            m.decode(): int(score)
-            for m, score in cell.server("ZRANGE", key("due"), 0, -1, "WITHSCORES")
+        self.now, self.model, self.dispatchers = cell.now, model, dispatchers
+        prefix = cell.key("")
+        self.keys: dict[str, list[bytes]] = {
+            key.decode().removeprefix(prefix): content
+            for key, content in cell.server("EVAL", _DUMP, 0)
         }
-        self.dispatchers = dispatchers
+        self.index = self.texts("index")
+        self.due = {member: int(float(score)) for member, score in self.texts("due").items()}
+
+    def fields(self, name: str) -> dict[str, bytes]:
+        it = iter(self.keys.get(name, []))
+        return {field.decode(): value for field, value in zip(it, it, strict=True)}
+
+    def texts(self, name: str) -> dict[str, str]:
+        return {field: value.decode() for field, value in self.fields(name).items()}
+
+    def numbers(self, name: str) -> dict[str, int]:
+        return {field: int(value) for field, value in self.fields(name).items()}
 
     def check(self) -> None:
         self.sync_late()
         self.states()
+        self.holders()
         self.counts()
         self.lanes()
         self.times()
@@ -38,8 +60,8 @@ class Audit:
         """Tasks past their time may end whenever somebody comes upon them."""
         for task in self.model.alive():
             if task.task_id not in self.index and task.state == "W":
-                assert task.late(self.cell.now), f"{task.task_id} is lost"
-                self.model.end(task, "X", b"!X", self.cell.now)
+                assert task.late(self.now), f"{task.task_id} is lost"
+                self.model.end(task, "X", b"!X", self.now)
 
     def states(self) -> None:
         alive = {t.task_id: t for t in self.model.alive()}
@@ -52,91 +74,80 @@ class Audit:
             assert digest == task.digest
             assert (flags == "c") == task.cancel_asked
         parked = {t.task_id for t in alive.values() if t.state in {"D", "H"}}
-        assert {k.decode() for k in self.parked} == parked
+        assert self.fields("parked").keys() == parked
+
+    def holders(self) -> None:
         for name in self.dispatchers:
-            held = self.cell.run(self.cell.leases.held(dispatcher=name))
-            found = {h.record.task_id: h for h in held}
+            found = {i: parse_held(value) for i, value in self.fields(f"held:{name}").items()}
             expected = {t.task_id: t for t in self.model.held(name)}
             assert found.keys() == expected.keys(), f"{name} holds something else"
-            for task_id, h in found.items():
+            for task_id, held in found.items():
                 task = expected[task_id]
-                assert (h.epoch, h.slot, h.batch) == (task.epoch, task.slot, task.batch)
-                assert h.record.attempt == task.attempt
+                assert (held.epoch, held.slot) == (task.epoch, task.slot)
+                assert (held.batch, held.record.attempt) == (task.batch, task.attempt)
 
     def counts(self) -> None:
         waiting, live = Counter[str](), Counter[str]()
         for task in self.model.alive():
             live[task.class_id] += 1
             waiting[task.class_id] += task.state == "W"
-        assert self.cell.run(self.cell.look.waiting()) == +waiting
-        assert {
-            k: int(v) for k, v in _texts(self.cell.server("HGETALL", self.cell.key("live"))).items()
-        } == live
-        assert self.cell.run(self.cell.leases.classes()).keys() == live.keys()
+        assert self.numbers("waiting") == +waiting
+        assert self.numbers("live") == live
+        assert self.fields("classes").keys() == live.keys()
         for name, tenant in self.model.tenants.items():
-            status, own = self.cell.status(name), self.model.alive(name)
+            status = status_of(name, self.texts(f"tenant:{name}"))
+            own = [t for t in self.model.tasks.values() if t.tenant == name]
             assert status.depth == self.model.depth(name), f"depth of {name}"
             assert status.in_flight == sum(t.is_held for t in own), f"in flight of {name}"
             assert status.submitted == tenant.submitted
             assert status.config.weight == tenant.weight
-            ends = Counter(
-                COUNTERS[t.state]
-                for t in self.model.tasks.values()
-                if t.tenant == name and t.is_over
-            )
+            ends = Counter(COUNTERS[t.state] for t in own if t.is_over)
             for counter in COUNTERS.values():
                 assert getattr(status, counter) == ends[counter], f"{counter} of {name}"
 
     def lanes(self) -> None:
         """Each lane holds its waiting tasks in order, tombstones apart, and those are counted."""
-        prefix, tombs = self.cell.key("lane:"), Counter[str]()
-        for key in self.cell.all_keys():
-            if not key.startswith(prefix):
+        tombs, orders = Counter[str](), dict[Lane, list[str]]()
+        for key, content in self.keys.items():
+            if not key.startswith("lane:"):
                 continue
-            field = key.removeprefix(prefix)
+            field = key.removeprefix("lane:")
             tenant, class_id, level = field.split(":")
-            lane: Lane = (tenant, class_id, int(level))
-            order: list[str] = []
-            for record in self.cell.run(self.cell.look.lane(*lane, 0, -1)):
+            order = orders.setdefault((tenant, class_id, int(level)), [])
+            for record in map(parse_record, content):
                 entry = self.index.get(record.task_id, "").split(" ")
                 if entry[0] == "W" and entry[2] == str(record.sequence):
                     order.append(record.task_id)
                 else:
                     tombs[field] += 1
-            assert order == self.model.lanes.get(lane, []), f"order of {field}"
-            if order:
-                ready = self.cell.server("ZSCORE", self.cell.key(f"ready:{class_id}"), tenant)
-                assert ready is not None, f"{tenant} waits in {class_id} and is not ready"
-        stored = _texts(self.cell.server("HGETALL", self.cell.key("tombs")))
-        assert {k: int(v) for k, v in stored.items()} == +tombs
-        lanes_here = {k.removeprefix(prefix) for k in self.cell.all_keys() if k.startswith(prefix)}
-        for lane, ids in self.model.lanes.items():
-            assert not ids or ":".join(map(str, lane)) in lanes_here, f"{lane} is lost"
+            ready = self.fields(f"ready:{class_id}")
+            assert not order or tenant in ready, f"{tenant} waits in {class_id}, and is not ready"
+        for lane in orders.keys() | self.model.lanes.keys():
+            assert orders.get(lane, []) == self.model.lanes.get(lane, []), f"order of {lane}"
+        assert self.numbers("tombs") == +tombs
 
     def times(self) -> None:
-        for task in self.model.alive():
-            expected = self._due_of(task)
-            for member, at in expected.items():
+        alive = self.model.alive()
+        for task in alive:
+            for member, at in _due_of(task).items():
                 assert self.due.get(member) == at, f"{member} is due at {self.due.get(member)}"
-        known = {t.task_id for t in self.model.alive()}
-        assert {member[2:] for member in self.due} <= known
-
-    @staticmethod
-    def _due_of(task: Task) -> dict[str, int]:
-        due: dict[str, int] = {}
-        if task.state == "D":
-            due[f"d:{task.task_id}"] = task.due_at
-        if task.state == "H":
-            due[f"h:{task.task_id}"] = task.due_at
-        if task.state in {"W", "D"} and task.start_by:
-            due[f"x:{task.task_id}"] = task.start_by
-        return due
+        assert {member[2:] for member in self.due} <= {t.task_id for t in alive}
 
     def outboxes(self) -> None:
         """Every end that is not published stands in one outbox, and no other."""
         for owner in ["-", *self.dispatchers]:
-            found = self.cell.run(self.cell.leases.own_outbox(dispatcher=owner))
-            expected = self.model.outboxes.get(owner, {})
+            found, expected = self.fields(f"outbox:{owner}"), self.model.outboxes.get(owner, {})
             assert found.keys() == expected.keys(), f"outbox of {owner}"
             for task_id, entry in found.items():
                 assert entry.startswith(expected[task_id])
+
+
+def _due_of(task: Task) -> dict[str, Any]:
+    due: dict[str, int] = {}
+    if task.state == "D":
+        due[f"d:{task.task_id}"] = task.due_at
+    if task.state == "H":
+        due[f"h:{task.task_id}"] = task.due_at
+    if task.state in {"W", "D"} and task.start_by:
+        due[f"x:{task.task_id}"] = task.start_by
+    return due

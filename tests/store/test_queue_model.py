@@ -45,8 +45,8 @@ PROFILES = {
     ),
 }
 
-TENANTS = ("a", "b", "c", "d")
-NEEDS = ("0", "gpu", "eu")
+TENANTS = ("a", "b", "c")
+NEEDS = ("0", "gpu")
 LEASE_MS = 3000
 AGEING_MS = 5000
 VERBS = [Verb.TERMINAL, Verb.RETRY, Verb.BACK, Verb.HOLD]
@@ -55,8 +55,8 @@ moments = st.sampled_from(["0", "0", "0", "+1", "+400", "+6000", "1000"])
 delays = st.sampled_from(["0", "0", "0", "+1", "+300", "+5000"])
 new_tasks = st.lists(
     st.tuples(
-        st.integers(0, 3),  # level
-        st.sampled_from(NEEDS),
+        st.sampled_from([2, 2, 2, 0, 1, 3]),  # level: few lanes, so that they fill
+        st.sampled_from(["0", "0", "0", "gpu"]),
         st.sampled_from(["-", "-", "x", "y"]),  # digest
         moments,
         delays,
@@ -64,7 +64,7 @@ new_tasks = st.lists(
         st.integers(0, 5),  # 0: an id that was used before
     ),
     min_size=1,
-    max_size=6,
+    max_size=8,
 )
 
 
@@ -96,6 +96,12 @@ class Queue(RuleBasedStateMachine):
             self.renew(name)
         self.tenant("a", 1, 50)
         self.tenant("b", 4, 50)
+        for name in ("a", "b", "a"):
+            self.put(name, [self.cell.task(f"{name}{self.next()}") for _ in range(3)], check=False)
+
+    def next(self) -> int:
+        self.serial += 1
+        return self.serial
 
     # ----------------------------------------------------------------------------- operators
 
@@ -112,10 +118,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(data=st.data(), running_too=st.booleans())
     def cancel(self, data: st.DataObject, running_too: bool) -> None:
-        task = self.pick(data, list(self.model.tasks.values()))
-        if task is None:
-            assert self.cell.cancel("nothing").outcome == "unknown"
-            return
+        task = data.draw(st.sampled_from(list(self.model.tasks.values())))
         reply = self.cell.cancel(task.task_id, running_too=running_too)
         if task.is_over:
             expected = "settled" if task.remembered(self.cell.now) else "unknown"
@@ -127,16 +130,17 @@ class Queue(RuleBasedStateMachine):
             self.model.end(task, "K", b"!K " + task.tenant.encode(), self.cell.now)
         assert reply.outcome == expected
 
+    @precondition(lambda self: self.model.alive())
     @rule(data=st.data(), verdict=st.sampled_from(["retry", "fail", "succeed"]))
     def resolve(self, data: st.DataObject, verdict: str) -> None:
-        task = self.pick(data, self.model.alive())
-        if task is None:
-            return
+        alive = self.model.alive()
+        task = data.draw(st.sampled_from([t for t in alive if t.state == "H"] or alive))
         answer = self.cell.run(self.cell.queue.resolve(task_id=task.task_id, verdict=verdict))
         if task.state != "H":
             assert answer == task.state
         elif verdict == "retry":
             self.model.again(task, self.cell.now, 0)
+            self.model.promote(task, self.cell.now)  # it does not go first: time has passed
         else:
             letter = "S" if verdict == "succeed" else "F"
             self.model.end(task, letter, f"!{letter}".encode(), self.cell.now)
@@ -174,12 +178,11 @@ class Queue(RuleBasedStateMachine):
         tasks: list[NewTask] = []
         for level, need, digest, start_by, eta, deadline, old in specs:
             known = [t for t in self.model.tasks.values() if not self.forgotten(t)]
-            again = self.pick(data, known) if old == 0 else None
+            again = data.draw(st.sampled_from(known)) if old == 0 and known else None
             check |= again is not None
-            self.serial += 1
             tasks.append(
                 self.cell.task(
-                    again.task_id if again else f"t{self.serial}",
+                    again.task_id if again else f"t{self.next()}",
                     level=level,
                     need=need,
                     spec=need.strip("0"),
@@ -189,6 +192,9 @@ class Queue(RuleBasedStateMachine):
                     deadline=deadline,
                 )
             )
+        self.put(name, tasks, check=check)
+
+    def put(self, name: str, tasks: list[NewTask], *, check: bool) -> None:
         expected = self.model.submit(name, tasks, check_settled=check, now=self.cell.now)
         reply = self.cell.submit(name, *tasks, check_settled=check)
         assert "".join(reply.admissions) == expected
@@ -199,15 +205,16 @@ class Queue(RuleBasedStateMachine):
 
     # --------------------------------------------------------------------------- dispatchers
 
+    @precondition(lambda self: any(self.model.lanes.values()))
     @rule(
         data=st.data(),
         counts=st.lists(st.integers(0, 3), min_size=1, max_size=3),
-        needs=st.lists(st.sampled_from(NEEDS), min_size=1, max_size=3, unique=True),
+        needs=st.sampled_from([["0"], ["gpu"], ["0", "gpu"], ["gpu", "0"]]),
     )
     def claim(self, data: st.DataObject, counts: list[int], needs: list[str]) -> None:
         name = data.draw(st.sampled_from(self.names))
-        self.serial += 1
-        slots = [SlotRange(f"i{i}", 1, self.serial * 100 + i * 10, n) for i, n in enumerate(counts)]
+        batch = self.next()
+        slots = [SlotRange(f"i{i}", 1, batch * 100 + i * 10, n) for i, n in enumerate(counts)]
         numbers = list(range(len(slots)))
         preferences = {
             f"shared.{need}": data.draw(st.permutations(numbers))[: data.draw(st.integers(1, 3))]
@@ -216,8 +223,8 @@ class Queue(RuleBasedStateMachine):
         before = {t: self.cell.status(t) for t in self.model.tenants}
         floor = float(self.cell.server("HGET", self.cell.key("meta"), "floor") or 0)
         call: dict[str, Any] = {"slots": slots, "preferences": preferences, "ageing_ms": AGEING_MS}
-        reply = self.cell.claim(name, batch=self.serial, **call)
-        self.last_claim[name] = (self.serial, call)
+        reply = self.cell.claim(name, batch=batch, **call)
+        self.last_claim[name] = (batch, call)
         times = {t: status.virtual_time for t, status in before.items()}
         averages = {t: status.average_ms or 100.0 for t, status in before.items()}
         self.model.check_claim(
@@ -250,18 +257,16 @@ class Queue(RuleBasedStateMachine):
             expected = {t.task_id for t in self.model.held(name) if t.batch == batch}
             assert {h.record.task_id for h in reply.tasks} == expected
 
+    @precondition(lambda self: any(map(self.model.held, self.names)))
     @rule(data=st.data(), take=st.integers(1, 5))
     def settle(self, data: st.DataObject, take: int) -> None:
-        name = data.draw(st.sampled_from(self.names))
-        held = self.model.held(name)
-        if not held:
-            return
-        chosen = data.draw(st.permutations(held))[:take]
-        self.serial += 1
+        name = data.draw(st.sampled_from([n for n in self.names if self.model.held(n)]))
+        chosen = data.draw(st.permutations(self.model.held(name)))[:take]
+        sequence = self.next()
         ends = [(t, *self._end_of(t, data)) for t in chosen]
-        letters = self.cell.settle(name, *(s for _, s, _ in ends), sequence=self.serial)
+        letters = self.cell.settle(name, *(s for _, s, _ in ends), sequence=sequence)
         assert letters == (True,) * len(ends)
-        self.last_settle[name] = (self.serial, [s for _, s, _ in ends], letters)
+        self.last_settle[name] = (sequence, [s for _, s, _ in ends], letters)
         handed_back = []
         for task, s, after_ms in ends:
             self.past_owners.append((task.task_id, name, task.epoch))
@@ -305,10 +310,11 @@ class Queue(RuleBasedStateMachine):
     @precondition(lambda self: self.past_owners)
     @rule(data=st.data(), verb=st.sampled_from(VERBS))
     def settle_too_late(self, data: st.DataObject, verb: Verb) -> None:
-        task_id, owner, epoch = data.draw(st.sampled_from(self.past_owners))
-        self.serial += 1
+        # The hardest of all: it holds the same task again, under another epoch.
+        again = [p for p in self.past_owners if self.model.tasks[p[0]].owner == p[1]]
+        task_id, owner, epoch = data.draw(st.sampled_from(again or self.past_owners))
         late = Settlement(task_id, epoch, verb, 100.0, 1.0, letter="F", data=b"too late")
-        assert self.cell.settle(owner, late, sequence=self.serial) == (False,)
+        assert self.cell.settle(owner, late, sequence=self.next()) == (False,)
 
     @rule(data=st.data())
     def mark_running(self, data: st.DataObject) -> None:
@@ -386,8 +392,7 @@ class Queue(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(self.names))
         self.names.remove(name)
         self.dead.append(name)
-        self.serial += 1
-        self.names.append(f"e{self.serial}")
+        self.names.append(f"e{self.next()}")
         self.renew(self.names[-1])
 
     @precondition(lambda self: self.dead)
@@ -431,9 +436,6 @@ class Queue(RuleBasedStateMachine):
         del self.leases[dead]
 
     # ---------------------------------------------------------------------------- invariants
-
-    def pick(self, data: st.DataObject, tasks: list[Task]) -> Task | None:
-        return data.draw(st.sampled_from(tasks)) if tasks else None
 
     @invariant()
     def server_and_model_agree(self) -> None:
