@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from celery.result import AsyncResult
 
 from godel_tasks.cancelling import cancel_in_cells
 from godel_tasks.domain.task import TaskState
-from godel_tasks.errors import ResultExpired, TaskNotFound
+from godel_tasks.errors import ResultExpired, StoreUnavailable, TaskNotFound
 from godel_tasks.runtime import Runtime, runtime_of
-from godel_tasks.store.command import plain
+from godel_tasks.store.command import Command, plain
 from godel_tasks.store.keys import result_key
 from godel_tasks.store.records import IndexEntry
+
+T = TypeVar("T")
 
 #: A state of ours as Celery names it; terminal ones come from the result backend.
 CELERY_STATES = {
@@ -64,10 +66,18 @@ class GodelResult(_CeleryResult):
             status = "RETRY"
         return {**meta, "status": status, "godel": {"tenant": entry.tenant_id}}
 
+    def _ask(self, command: Command[T], *, of_results: bool = False) -> T:
+        """A look, made once more when the connection had died unnoticed (Redis was restarted)."""
+        executor = self._runtime.results if of_results else self._runtime.store
+        try:
+            return executor.run(command)
+        except StoreUnavailable:
+            return executor.run(command)
+
     def _entry(self) -> IndexEntry | None:
         """Where it is, while it is not settled. Looks in every cell."""
         for cell in self._runtime.cells:
-            entry = self._runtime.store.run(cell.lookup.entry(self.id))
+            entry = self._ask(cell.lookup.entry(self.id))
             if entry is not None:
                 return entry
         return None
@@ -101,18 +111,18 @@ class GodelResult(_CeleryResult):
 
     def _held(self) -> Any:
         for cell in self._runtime.cells:
-            entry = self._runtime.store.run(cell.lookup.entry(self.id))
+            entry = self._ask(cell.lookup.entry(self.id))
             if entry is not None and entry.owner != "-":
-                return self._runtime.store.run(cell.lookup.held(self.id, entry.owner))
+                return self._ask(cell.lookup.held(self.id, entry.owner))
         return None
 
     def position(self) -> int | None:
         """Tasks ahead of it in its lane (0: it is next); None when it does not wait. Cancelled
         tasks that were ahead may still be counted."""
         for cell in self._runtime.cells:
-            entry = self._runtime.store.run(cell.lookup.entry(self.id))
+            entry = self._ask(cell.lookup.entry(self.id))
             if entry is not None and entry.state is TaskState.WAITING:
-                head = self._runtime.store.run(cell.lookup.lane_head(entry))
+                head = self._ask(cell.lookup.lane_head(entry))
                 return max(0, entry.sequence - head) if head is not None else 0
         return None
 
@@ -132,10 +142,7 @@ class GodelResult(_CeleryResult):
         while True:
             if self._entry() is not None or self._published():
                 return
-            settled = [
-                self._runtime.store.run(cell.lookup.settled(self.id))
-                for cell in self._runtime.cells
-            ]
+            settled = [self._ask(cell.lookup.settled(self.id)) for cell in self._runtime.cells]
             if not any(settled):
                 if self._published():
                     return
@@ -148,7 +155,7 @@ class GodelResult(_CeleryResult):
             time.sleep(0.05)
 
     def _published(self) -> bool:
-        return bool(self._runtime.results.run(plain("EXISTS", result_key(self.id), decode=int)))
+        return bool(self._ask(plain("EXISTS", result_key(self.id), decode=int), of_results=True))
 
     def revoke(
         self,

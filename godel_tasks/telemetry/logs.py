@@ -7,6 +7,10 @@ import sys
 
 import structlog
 
+#: Loggers with a line or more a second about nothing: beat's jobs sent, received and succeeded.
+#: Failures are warnings and errors, and stay. GODEL_LOG_LEVEL=DEBUG shows all of it.
+CHATTER = ("celery.beat", "celery.worker.strategy", "celery.app.trace", "redis")
+
 
 def configure_logs(level: str = "INFO", form: str = "console") -> None:
     """Send every record of this process to stderr, one line each. `form` is "console" or "json"."""
@@ -39,5 +43,6 @@ def configure_logs(level: str = "INFO", form: str = "console") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # Its connection-level chatter says nothing that our own errors do not say better.
-    logging.getLogger("redis").setLevel(max(logging.WARNING, root.level))
+    if root.level > logging.DEBUG:
+        for name in CHATTER:
+            logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
