@@ -10,6 +10,7 @@ from godel_tasks.dispatch.flights import Flights
 from godel_tasks.dispatch.insist import insist
 from godel_tasks.dispatch.lease import LeaseKeeper
 from godel_tasks.dispatch.publisher import Publisher
+from godel_tasks.dispatch.slotaudit import SlotAudit
 from godel_tasks.domain.task import TaskState
 from godel_tasks.errors import StoreUnavailable
 from godel_tasks.events import ClassUnroutable
@@ -23,6 +24,8 @@ MARK_RUNNING_AFTER_S = 0.1
 DUE_EVERY_S = 1.0
 #: Seconds between looks at orphaned slots and at classes that nobody can run.
 SLOW_EVERY_S = 2.0
+#: Every so many of them, the slots of dispatchers that are no more.
+AUDIT_EVERY = 5
 
 
 class Housekeeping:
@@ -49,6 +52,7 @@ class Housekeeping:
         self._control = control
         self._feeder = feeder
         self._publisher = publisher
+        self._slot_audit = SlotAudit(ports, fleet)
 
     async def watch_flights(self) -> None:
         while True:
@@ -99,13 +103,17 @@ class Housekeeping:
     async def watch_slowly(self) -> None:
         """Orphaned slots, classes that nobody can run, connections that nobody needs, ends that
         nobody publishes."""
+        looks = 0
         while True:
             await self._ports.clock.sleep(SLOW_EVERY_S * (0.75 + 0.5 * self._ports.rng.random()))
+            looks += 1
             try:
                 for view in self._feeder.cells:
                     await self._check_routable(view)
                 await self._reconcile_orphans()
                 await self._tidy_links()
+                if looks % AUDIT_EVERY == 0 and await self._slot_audit.look():
+                    self._feeder.pulse.set()
                 for view in self._feeder.cells:
                     await self._publisher.recover(view.store)
             except StoreUnavailable:

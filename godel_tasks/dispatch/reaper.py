@@ -15,6 +15,7 @@ from godel_tasks.dispatch.fleet import FleetView
 from godel_tasks.dispatch.insist import insist, insist_all
 from godel_tasks.dispatch.publisher import Publisher
 from godel_tasks.events import DispatcherReaped
+from godel_tasks.store.leases import ReapReply
 from godel_tasks.store.records import HeldTask
 
 
@@ -48,12 +49,14 @@ class Reaper:
 
     async def _reap(self, cell: CellStore, dead: str) -> None:
         leases = cell.leases
-        fenced = await insist(
-            self._ports, lambda: leases.condemn(reaper=self._dispatcher, dead=dead)
-        )
+        fenced = await self._condemn(cell, dead)
         if fenced.outcome != "ok":
             return
-        await self._keep_slots(dead, fenced.tasks)
+        # Its slots serve all cells: they are told apart once it is fenced in each.
+        others = [await self._condemn(o, dead) for o in self._ports.cells if o is not cell]
+        tasks = [held for reply in (fenced, *others) for held in reply.tasks]
+        everywhere = all(reply.outcome in ("ok", "done") for reply in others)
+        await self._keep_slots(dead, tasks, free_rest=everywhere)
         taken = 0
         while True:
             reply = await insist(
@@ -72,7 +75,11 @@ class Reaper:
         )
         self._ports.bus.emit(DispatcherReaped(dead, taken))
 
-    async def _keep_slots(self, dead: str, tasks: Sequence[HeldTask]) -> None:
+    async def _condemn(self, cell: CellStore, dead: str) -> ReapReply:
+        leases = cell.leases
+        return await insist(self._ports, lambda: leases.condemn(reaper=self._dispatcher, dead=dead))
+
+    async def _keep_slots(self, dead: str, tasks: Sequence[HeldTask], *, free_rest: bool) -> None:
         await self._fleet.look()
         slots: dict[str, dict[str, str]] = {name: {} for name in self._fleet.members}
         for held in tasks:
@@ -82,7 +89,7 @@ class Reaper:
         await insist_all(
             self._ports,
             lambda: [
-                registry.orphan(instance_id=name, owner=dead, slots=named, free_rest=True)
+                registry.orphan(instance_id=name, owner=dead, slots=named, free_rest=free_rest)
                 for name, named in slots.items()
             ],
         )

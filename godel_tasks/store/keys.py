@@ -24,7 +24,7 @@ Cell, `godel:{cNN}:`...
 | ~held:<dispatcher> | hash | id → batch, epoch, instance#generation, slot, estimate, time, record | none: reaped with its dispatcher | claim, settle, reap | renew, reap |
 | batches, settles | hash | dispatcher → last claim batch; last settle and its answer | with the dispatcher | claim, settle | the same |
 | leases | zset | dispatcher → lease end (ms) | member goes when reaped or left | renew | reap, claim |
-| gone | zset | reaped dispatcher → when | members of over a day are cut | condemn | renew, claim, reap |
+| gone | zset | reaped dispatcher → when | members of over a day are cut | condemn | renew, claim, reap, sleep, take_outbox |
 | meta | hash | floor, tick, grace_until | none: three fields | claim, renew | the same |
 | ~cancels:<dispatcher> | hash | id → who asked | with the dispatcher | cancel, reap | renew |
 | ~outbox:<dispatcher>, outbox:- | hash | id → what is to be published | none: an entry goes once it is published | settle; finish | publisher |

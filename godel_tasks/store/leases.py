@@ -130,6 +130,7 @@ class LeaseCommands(CellCommands):
         """Make unpublished entries of another (or the shared outbox) one's own."""
         return self._call(
             "take_outbox",
+            dispatcher,
             limit,
             named={
                 "outbox_from": self.keys.outbox(source),

@@ -232,6 +232,14 @@ class InstanceRegistry:
         keys = InstanceKeys.of(instance_id)
         return plain("HLEN", keys.slots, decode=int), plain("HLEN", keys.orphans, decode=int)
 
+    def slot_names(self, *, instance_id: str) -> Command[tuple[str, ...]]:
+        """Names of the slots in use that are not orphaned: "<dispatcher>/<number>"."""
+        return plain(
+            "HKEYS",
+            InstanceKeys.of(instance_id).slots,
+            decode=lambda reply: tuple(map(text, reply)),
+        )
+
     def orphan(
         self, *, instance_id: str, owner: str, slots: Mapping[str, str], free_rest: bool
     ) -> Command[int]:

@@ -8,19 +8,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from godel_tasks.store.command import Command
-from godel_tasks.store.leases import LeaseCommands
 from godel_tasks.store.lookup import LookupCommands
 from godel_tasks.store.queue import Admission, ClaimReply, SubmitReply
+from godel_tasks.store.records import IndexEntry
 from tests.simulation.server import SimServer
 
 
 class Oracle:
     """Watches every command as the server runs it, and every published result."""
 
-    def __init__(self, server: SimServer, *, ordered: bool) -> None:
+    def __init__(
+        self, server: SimServer, cells: Sequence[LookupCommands], *, ordered: bool
+    ) -> None:
         self._server = server
-        self._look = LookupCommands()
-        self._leases = LeaseCommands()
+        self._cells = cells
         #: Nothing in this round puts a task back into a lane: then lanes are FIFO.
         self._ordered = ordered
         self.accepted: set[str] = set()
@@ -46,8 +47,13 @@ class Oracle:
             }
             self._before_settle = command
 
+    def entry(self, task_id: str) -> IndexEntry | None:
+        """Where an unsettled task is, in whichever cell."""
+        found = (self._server.ask(look.entry(task_id)) for look in self._cells)
+        return next((entry for entry in found if entry is not None), None)
+
     def _owns(self, dispatcher: str, task_id: str, epoch: int) -> bool:
-        entry = self._server.ask(self._look.entry(task_id))
+        entry = self.entry(task_id)
         return entry is not None and (entry.owner, entry.epoch) == (dispatcher, epoch)
 
     def _after(self, sender: str, command: Command[Any], reply: Any) -> None:
@@ -63,7 +69,7 @@ class Oracle:
         for dispatcher, task_id, epoch in _settled(command):
             if self._owned.get(task_id):
                 continue
-            entry = self._server.ask(self._look.entry(task_id))
+            entry = self.entry(task_id)
             if entry is not None and entry.epoch < epoch:
                 self.complain(f"{dispatcher} turned back the epoch of {task_id}")
 
@@ -109,8 +115,8 @@ class Oracle:
 
     def check_ends(self) -> None:
         for task_id in sorted(self.unfinished()):
-            entry = self._server.ask(self._look.entry(task_id))
-            settled = self._server.ask(self._look.settled(task_id))
+            entry = self.entry(task_id)
+            settled = [self._server.ask(look.settled(task_id)) for look in self._cells]
             self.complain(f"{task_id} has no published end: index {entry}, settled {settled}")
         for task_id in sorted(self.published.keys() - self.accepted):
             self.complain(f"{task_id} was published and never accepted")

@@ -7,6 +7,7 @@ import contextlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import redis
 
@@ -21,6 +22,7 @@ from godel_tasks.events import EventBus
 from godel_tasks.instances.drivers.simulated import SimulatedDriver, SimulatedNetwork
 from godel_tasks.policy.retry import RetryRules
 from godel_tasks.store.executor import SyncExecutor
+from godel_tasks.store.keys import InstanceKeys
 from godel_tasks.store.queue import NewTask, SubmitReply
 from godel_tasks.store.registry import InstanceRegistry
 from tests.keyleaks import leaks
@@ -112,10 +114,10 @@ class Scenario:
             hangs=0.01 * rough,
             longest_s=rng.choice([0.01, 0.5, 3.0]),
         )
-        self.oracle = Oracle(self.server, ordered=rough == 0.0)
-        self.queue = CellStore().queue
-        self.tenants = CellStore().tenants
-        self.look = CellStore().lookup
+        self.cells = tuple(CellStore(cell) for cell in range(rng.choice([1, 1, 2])))
+        self.oracle = Oracle(
+            self.server, [cell.lookup for cell in self.cells], ordered=rough == 0.0
+        )
         self.sites: list[Site] = []
         self.processes: list[SimProcess] = []
         self.dispatchers: list[tuple[SimProcess, Dispatcher]] = []
@@ -133,7 +135,7 @@ class Scenario:
                 max_queue=rng.choice([20, 1000]),
                 on_uncertain=rng.choice([None, OnUncertain.RETRY, OnUncertain.FAIL]),
             )
-            self.server.ask(self.tenants.put(tenant))
+            self.server.ask(self.cell_of(name).tenants.put(tenant))
         for i in range(rng.randint(1, 3)):
             config = InstanceConfig(
                 f"i{i}", f"site-{i}", driver="simulated", capacity=rng.randint(1, 4)
@@ -155,6 +157,9 @@ class Scenario:
             self.start_producer(f"producer-{i}")
         self.server.background(self.trouble())
 
+    def cell_of(self, tenant_id: str) -> CellStore:
+        return self.cells[TENANTS.index(tenant_id) % len(self.cells)]
+
     def process(self, name: str) -> SimProcess:
         process = SimProcess(self.loop, name)
         self.processes.append(process)
@@ -175,7 +180,7 @@ class Scenario:
             clock=SimClock(self.loop, START_MS, skew_ms=rng.randint(-5000, 5000)),
             rng=rng,
             driver_named=lambda _: bridge,
-            cells=(CellStore(),),
+            cells=self.cells,
             registry=InstanceRegistry(),
             bus=EventBus(),
         )
@@ -215,17 +220,20 @@ class Scenario:
         """Submits batches, each again until it has an answer; cancels some. It never dies: who
         dies before the answer has no promise."""
         executor = SimExecutor(self.server, SimProcess(self.loop, name))
-        sent: list[str] = []
+        sent: list[tuple[str, str]] = []
         for batch in range(rng.randint(1, 6)):
             await asyncio.sleep(rng.random() * 1.5)
             tasks = [self.new_task(f"{name}-{batch}-{i}", rng) for i in range(rng.randint(1, 6))]
-            reply = await self.submit(executor, rng.choice(TENANTS), tasks)
+            tenant_id = rng.choice(TENANTS)
+            reply = await self.submit(executor, tenant_id, tasks)
             self.oracle.note_admissions([t.task_id for t in tasks], reply)
             self.report.tasks += len(tasks)
-            sent += [t.task_id for t in tasks]
+            sent += [(tenant_id, t.task_id) for t in tasks]
             if rng.random() < 0.3 * min(self.rough, 1):
+                owner, task_id = rng.choice(sent)
                 with contextlib.suppress(StoreUnavailable):
-                    await executor.run(self.queue.cancel(task_id=rng.choice(sent), who="ops"))
+                    queue = self.cell_of(owner).queue
+                    await executor.run(queue.cancel(task_id=task_id, who="ops"))
         self.producing -= 1
 
     async def submit(
@@ -233,7 +241,8 @@ class Scenario:
     ) -> SubmitReply:
         repeated = False
         while True:
-            command = self.queue.submit(tenant_id=tenant_id, tasks=tasks, check_settled=repeated)
+            queue = self.cell_of(tenant_id).queue
+            command = queue.submit(tenant_id=tenant_id, tasks=tasks, check_settled=repeated)
             try:
                 return await executor.run(command)
             except StoreUnavailable:
@@ -273,10 +282,12 @@ class Scenario:
 
     def strike(self, rng: random.Random) -> None:
         site = rng.choice(self.sites)
-        process, _ = rng.choice(self.dispatchers or [(self.processes[0], None)])
+        if not self.dispatchers:
+            return
+        process, dispatcher = rng.choice(self.dispatchers)
         down_s = rng.choice([0.2, 1.0, 4.0, 7.0])
         background = self.server.background
-        dice = rng.randint(0, 7)
+        dice = rng.randint(0, 9)
         if dice == 0:
             background(site.crash(down_s))
         elif dice == 1:
@@ -294,6 +305,11 @@ class Scenario:
         elif dice == 7 and process.running and self.stalls:
             process.stall()
             self.loop.call_later(down_s, process.resume, context=self.server.context)
+
+        elif dice >= 8 and process.running:
+            # A rolling restart, patient or not.
+            stop = partial(dispatcher.stop, drain=rng.random() < 0.5)
+            self.loop.call_soon(stop, context=process.context)
 
     def replace_dead(self) -> None:
         if not any(process.running for process, _ in self.dispatchers):
@@ -316,33 +332,42 @@ class Scenario:
             await self.close_down()
 
     def unsettled(self) -> bool:
-        return bool(self.client.exists("godel:{c00}:index"))
+        return bool(self.client.exists(*self.fixed("index")))
+
+    def fixed(self, name: str) -> list[str]:
+        return [cell.queue.keys.fixed(name) for cell in self.cells]
 
     async def close_down(self) -> None:
         """Stop every dispatcher in good order; nothing may be left of the tasks."""
         # What a dead dispatcher left must be reaped by one that lives.
         ends_at = self.loop.time() + 30
-        while self.dead_leases() and self.loop.time() < ends_at:  # noqa: ASYNC110
+        while (self.dead_leases() or self.orphans()) and self.loop.time() < ends_at:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
         await asyncio.sleep(5.0)
         for process, dispatcher in list(self.dispatchers):
             if process.running:
                 self.loop.call_soon(dispatcher.stop, context=process.context)
         ends_at = self.loop.time() + 60
-        while self.client.exists("godel:{c00}:leases") and self.loop.time() < ends_at:  # noqa: ASYNC110
+        while self.client.exists(*self.fixed("leases")) and self.loop.time() < ends_at:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
-        self.server.ask(self.queue.sweep())
+        for cell in self.cells:
+            self.server.ask(cell.queue.sweep())
         problems = leaks(self.client, quiet=True)
         for problem in problems:
             self.oracle.complain(problem)
         for name in TENANTS:
-            status = self.server.ask(self.tenants.status(name))
+            status = self.server.ask(self.cell_of(name).tenants.status(name))
             if status is None or status.depth or status.in_flight:
                 self.oracle.complain(f"counters of {name} are off: {status}")
 
     def dead_leases(self) -> set[str]:
         alive = {dispatcher.name for process, dispatcher in self.dispatchers if process.running}
-        return self.server.ask(self.look.dispatchers()).keys() - alive
+        leases = [self.server.ask(cell.lookup.dispatchers()) for cell in self.cells]
+        return {name for of_cell in leases for name in of_cell} - alive
+
+    def orphans(self) -> bool:
+        keys = [InstanceKeys.of(site.config.instance_id).orphans for site in self.sites]
+        return bool(self.client.exists(*keys))
 
     def check_capacity(self) -> None:
         for site in self.sites:

@@ -165,6 +165,22 @@ def test_a_large_shared_outbox_is_taken_whole(cell: Cell) -> None:
     assert taken == 6000
 
 
+def test_who_was_reaped_can_take_nothing_with_it(cell: Cell) -> None:
+    # Given an end that nobody published, and a dispatcher that was reaped while it was stopped
+    cell.tenant("acme")
+    cell.submit("acme", cell.task("a"))
+    cell.dispatcher("d1", "d2")
+    cell.cancel("a")
+    cell.keep_alive("d2", ms=4000)
+    cell.bury("d1", by="d2")
+    # When it goes on before it knows
+    assert cell.run(cell.leases.take_outbox(dispatcher="d1")) == {}
+    cell.run(cell.leases.sleep(dispatcher="d1"))
+    # Then the end is still where those who live find it, and nobody waits for the dead to wake
+    assert cell.publish_all("d2").keys() == {"a"}
+    assert not cell.server("EXISTS", cell.key("sleepers"))
+
+
 def test_taking_ones_own_outbox_loses_nothing(cell: Cell) -> None:
     cell.tenant("acme")
     cell.submit("acme", cell.task("a"))
