@@ -14,6 +14,7 @@ from godel_tasks.dispatch.lease import LeaseKeeper
 from godel_tasks.dispatch.slotbank import SlotBank
 from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.errors import StaleWriter
+from godel_tasks.instances.background import end_task
 from godel_tasks.policy.balancer import Demand, LoadBalancer, Plan
 from godel_tasks.store.queue import ClaimReply, SlotRange
 
@@ -35,10 +36,15 @@ class CellView:
     classes: dict[str, RequirementClass] = field(default_factory=dict)
     next_due_ms: int | None = None
     batch: int = 0
+    #: Slots of the claim that is under way: about so many of `waiting` are as good as taken.
+    claiming: int = 0
 
 
 class Feeder:
-    """One dispatcher's hunger. `pulse` is set by whatever may make a tick worth while."""
+    """One dispatcher's hunger. `pulse` is set by whatever may make a tick worth while.
+
+    Two ticks overlap: while one claims, the next one routes and reserves. Claims follow each other.
+    """
 
     def __init__(
         self,
@@ -63,11 +69,16 @@ class Feeder:
         self.cells = [CellView(store) for store in ports.cells]
         self.pulse = asyncio.Event()
         self.draining = False
-        #: Between reserve and launch: slots are taken that nothing names yet.
-        self.ticking = False
+        self._reserving = False
+        self._claims: asyncio.Task[None] | None = None
         self._turn = 0
         self._ticked_at = float("-inf")
         self._last_was_full = False
+
+    @property
+    def ticking(self) -> bool:
+        """Between reserve and launch: slots are taken that nothing names yet."""
+        return self._reserving or self._claims is not None
 
     async def run(self) -> None:
         """Tick until draining; then only give slots back.
@@ -75,22 +86,33 @@ class Feeder:
         Raises:
             StaleWriter: the lease is over.
         """
+        try:
+            await self._run()
+        finally:
+            if self._claims is not None:
+                await end_task(self._claims)
+
+    async def _run(self) -> None:
         while True:
             await self._pace()
             self.pulse.clear()
             if self.draining:
+                await self._claimed()
                 if self._bank.has_returns:
                     await self._bank.exchange({})
                 await self._nap(IDLE_RECHECK_S)
                 continue
             if not self._routable_work():
+                await self._claimed()
+            if not self._routable_work():
                 await self._look_for_work()
             if self._routable_work() and self._lease.fresh():
-                self.ticking = True
+                self._reserving = True
                 moved = await self._tick()
-                self.ticking = False
+                self._reserving = False
                 if not moved and not self.pulse.is_set():
                     await self._nap(ROOM_RECHECK_S)
+                    await self._claimed()
                     await self._look_for_work()
             else:
                 if self._bank.has_returns:
@@ -142,7 +164,10 @@ class Feeder:
 
     def _demands(self, view: CellView) -> list[Demand]:
         demands = []
-        for name, count in view.waiting.items():
+        spoken_for = view.claiming
+        for name, waiting in view.waiting.items():
+            count = max(0, waiting - spoken_for)
+            spoken_for -= waiting - count
             wanted = view.classes.get(name)
             if count > 0 and wanted is not None:
                 suitable = self._fleet.suitable(wanted)
@@ -157,7 +182,7 @@ class Feeder:
     # -- one tick ----------------------------------------------------------------------------
 
     async def _tick(self) -> bool:
-        """Whether anything was claimed."""
+        """Whether a claim was begun."""
         if self.draining:
             return False
         room = self._config.max_in_flight - len(self._flights)
@@ -182,12 +207,28 @@ class Feeder:
         if not slots and not self._bank.has_returns:
             return False
         ranges = {r.instance_id: r for r in await self._bank.exchange(slots)}
-        claimed = False
-        for view, plan in plans:
-            mine = self._share(ranges, plan)
+        await self._claimed()
+        shares = [(view, plan, self._share(ranges, plan)) for view, plan in plans]
+        if not any(mine for _, _, mine in shares):
+            return False
+        for view, _, mine in shares:
+            view.claiming = sum(slot.count for slot in mine)
+        self._claims = asyncio.ensure_future(self._claim_all(shares))
+        self._last_was_full = sum(slots.values()) >= self._config.claim_batch
+        return True
+
+    async def _claim_all(self, shares: list[tuple[CellView, Plan, list[SlotRange]]]) -> None:
+        for view, plan, mine in shares:
             if mine:
-                claimed = await self._claim(view, plan, mine) or claimed
-        return claimed
+                await self._claim(view, plan, mine)
+
+    async def _claimed(self) -> None:
+        """Wait for the claims that are under way, if any."""
+        if self._claims is not None:
+            claims = self._claims
+            await asyncio.wait({claims})
+            self._claims = None
+            claims.result()
 
     @staticmethod
     def _share(ranges: dict[str, SlotRange], plan: Plan) -> list[SlotRange]:
@@ -204,7 +245,7 @@ class Feeder:
             )
         return mine
 
-    async def _claim(self, view: CellView, plan: Plan, slots: list[SlotRange]) -> bool:
+    async def _claim(self, view: CellView, plan: Plan, slots: list[SlotRange]) -> None:
         place = {r.instance_id: i for i, r in enumerate(slots)}
         preferences = {
             name: [place[i] for i in order if i in place]
@@ -226,7 +267,7 @@ class Feeder:
         )
         if reply.stale:
             raise StaleWriter(f"{self._dispatcher} has no lease any more")
-        view.waiting, view.next_due_ms = reply.waiting or {}, reply.next_due_ms
+        view.waiting, view.next_due_ms, view.claiming = reply.waiting or {}, reply.next_due_ms, 0
         used: dict[str, int] = {}
         for held in reply.tasks:
             used[held.instance_id] = used.get(held.instance_id, 0) + 1
@@ -234,5 +275,3 @@ class Feeder:
             self._bank.give_back_rest(left, used.get(left.instance_id, 0))
         await self._learn_classes(view)
         await self._control.sender.launch(view.store.cell, reply.tasks)
-        self._last_was_full = len(reply.tasks) >= self._config.claim_batch
-        return bool(reply.tasks)

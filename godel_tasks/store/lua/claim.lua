@@ -164,8 +164,9 @@ for _, t in pairs(tenants) do
   for _, class in ipairs(t.classes) do
     local lanes = t.lanes[class.name]
     if lanes then
-      for _, lane in ipairs(lanes) do trim_lane(lane) end
-      rekey_ready(t.name, class.name, t.vt)
+      local holds = false
+      for _, lane in ipairs(lanes) do holds = trim_lane(lane) or holds end
+      rekey_ready(t.name, class.name, t.vt, holds)
     end
   end
   if t.taken + t.expired > 0 then

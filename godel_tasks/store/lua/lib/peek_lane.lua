@@ -42,7 +42,7 @@ local function head_of(lane, now, on_expired)
   return lane.buf[lane.at]
 end
 
--- Cuts off what was consumed and corrects the count of tombstones.
+-- Cuts off what was consumed and corrects the count of tombstones. True when a task is left for sure.
 local function trim_lane(lane)
   local head = lane.buf[lane.at]
   local consumed = head and head.raw - 1 or lane.read
@@ -53,6 +53,7 @@ local function trim_lane(lane)
   if change ~= 0 and redis.call('HINCRBY', tombs, lane.field, change) <= 0 then
     redis.call('HDEL', tombs, lane.field)
   end
+  return head ~= nil
 end
 
 local function lane_fields(tenant, class)
@@ -65,9 +66,10 @@ local function lane_keys(tenant, class)
   return {base .. '0', base .. '1', base .. '2', base .. '3'}
 end
 
--- Keeps or ends a tenant's place in a class's ready index, at its virtual time of now.
-local function rekey_ready(tenant, class, vt)
-  if redis.call('EXISTS', unpack(lane_keys(tenant, class))) == 0 then
+-- Keeps or ends a tenant's place in a class's ready index, at its virtual time of now. `holds`: one of its lanes
+-- is known not to be empty.
+local function rekey_ready(tenant, class, vt, holds)
+  if not holds and redis.call('EXISTS', unpack(lane_keys(tenant, class))) == 0 then
     redis.call('ZREM', ready_key(class), tenant)
     redis.call('HDEL', seqs, unpack(lane_fields(tenant, class)))
   else
