@@ -93,7 +93,7 @@ class Settings(BaseSettings):
 
     # A dispatcher.
     max_in_flight: Count = 4000
-    claim_batch: int = Field(default=512, ge=1, le=1000)
+    claim_batch: int = Field(default=256, ge=1, le=1000)
     lease_ms: Milliseconds = 3000
     renew_every_ms: Milliseconds = 750
     lease_safety_ms: Milliseconds = 2000

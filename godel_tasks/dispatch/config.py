@@ -32,7 +32,7 @@ class DispatchConfig:
     ageing_step_ms: int = 60_000
     #: How far behind the served virtual time a tenant may lag when its class was blocked.
     max_lag: float = 10_000.0
-    claim_batch: int = 512
+    claim_batch: int = 256
     max_in_flight: int = 4000
     attempt_timeout_ms: int = 900_000
     drain_timeout_s: float = 30.0
