@@ -28,7 +28,8 @@ class Oracle:
         self.published: dict[str, bytes] = {}
         self.times_published: dict[str, int] = defaultdict(int)
         self.problems: list[str] = []
-        self._owned: dict[str, bool] = {}
+        #: What a settle is about to act on.
+        self._entries: dict[str, IndexEntry | None] = {}
         self._entered: dict[str, int] = {}
         self._last_claimed: dict[tuple[str, str, int], int] = {}
         server.guards.append(self._before)
@@ -41,20 +42,12 @@ class Oracle:
 
     def _before(self, sender: str, command: Command[Any]) -> None:
         if command.name == "settle":
-            self._owned = {
-                task_id: self._owns(dispatcher, task_id, epoch)
-                for dispatcher, task_id, epoch in _settled(command)
-            }
-            self._before_settle = command
+            self._entries = {task_id: self.entry(task_id) for _, task_id, _ in _settled(command)}
 
     def entry(self, task_id: str) -> IndexEntry | None:
         """Where an unsettled task is, in whichever cell."""
         found = (self._server.ask(look.entry(task_id)) for look in self._cells)
         return next((entry for entry in found if entry is not None), None)
-
-    def _owns(self, dispatcher: str, task_id: str, epoch: int) -> bool:
-        entry = self.entry(task_id)
-        return entry is not None and (entry.owner, entry.epoch) == (dispatcher, epoch)
 
     def _after(self, sender: str, command: Command[Any], reply: Any) -> None:
         if command.name == "claim" and isinstance(reply, ClaimReply) and self._ordered:
@@ -62,16 +55,15 @@ class Oracle:
         elif command.name == "submit" and isinstance(reply, SubmitReply):
             self._note_order(command, reply)
         elif command.name == "settle":
-            self._check_fence(command, reply)
+            self._check_fence(command)
 
-    def _check_fence(self, command: Command[Any], reply: Sequence[bool]) -> None:
+    def _check_fence(self, command: Command[Any]) -> None:
         """A settlement by anybody but the owner of now changes nothing."""
         for dispatcher, task_id, epoch in _settled(command):
-            if self._owned.get(task_id):
-                continue
-            entry = self.entry(task_id)
-            if entry is not None and entry.epoch < epoch:
-                self.complain(f"{dispatcher} turned back the epoch of {task_id}")
+            before = self._entries[task_id]
+            owned = before is not None and (before.owner, before.epoch) == (dispatcher, epoch)
+            if not owned and self.entry(task_id) != before:
+                self.complain(f"{dispatcher} settled {task_id}, which was not its own: {before}")
 
     def _note_order(self, command: Command[Any], reply: SubmitReply) -> None:
         """Tasks enter lanes in the order in which the server took them; delayed ones do later."""

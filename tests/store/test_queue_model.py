@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -20,12 +19,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from godel_tasks.store.executor import SyncExecutor, connect_sync
+from godel_tasks.store.executor import connect_sync
 from godel_tasks.store.queue import NewTask, Settlement, SlotRange, Verb
-from tests.cell import Cell
 from tests.keyleaks import leaks
 from tests.store.queue_audit import Audit
-from tests.store.queue_model import QueueModel, Task, Tenant
+from tests.store.queue_life import Life
+from tests.store.queue_model import Task, Tenant
 
 PROFILES = {
     "short": settings(
@@ -47,7 +46,6 @@ PROFILES = {
 
 TENANTS = ("a", "b", "c")
 NEEDS = ("0", "gpu")
-LEASE_MS = 3000
 AGEING_MS = 5000
 VERBS = [Verb.TERMINAL, Verb.RETRY, Verb.BACK, Verb.HOLD]
 
@@ -68,26 +66,13 @@ new_tasks = st.lists(
 )
 
 
-class Queue(RuleBasedStateMachine):
+class Queue(Life):
     """Verbs of producers, dispatchers, reapers and operators, in any order."""
-
-    client: Any
 
     def __init__(self) -> None:
         super().__init__()
-        self.client.flushdb()
-        self.cell = Cell(SyncExecutor(self.client))
-        self.model = QueueModel()
-        self.serial = 0
-        self.names = ["d1", "d2"]
-        self.dead: list[str] = []
-        self.leases: dict[str, int] = {}
-        self.condemned: set[str] = set()
-        self.tick = 0
-        self.grace_until = 0
         self.last_claim: dict[str, tuple[int, dict[str, Any]]] = {}
         self.last_settle: dict[str, tuple[int, list[Settlement], tuple[bool, ...]]] = {}
-        self.past_owners: list[tuple[str, str, int]] = []
         self.unroutable: dict[str, int] = {}
 
     @initialize()
@@ -98,10 +83,6 @@ class Queue(RuleBasedStateMachine):
         self.tenant("b", 4, 50)
         for name in ("a", "b", "a"):
             self.put(name, [self.cell.task(f"{name}{self.next()}") for _ in range(3)], check=False)
-
-    def next(self) -> int:
-        self.serial += 1
-        return self.serial
 
     # ----------------------------------------------------------------------------- operators
 
@@ -360,81 +341,6 @@ class Queue(RuleBasedStateMachine):
         entries = self.cell.publish_all(who)
         expected = {**self.model.outboxes.pop(who, {}), **self.model.outboxes.pop("-", {})}
         assert entries.keys() == expected.keys()
-
-    # ------------------------------------------------------------------------ life and death
-
-    def renew(self, name: str) -> None:
-        now = self.cell.now
-        reply = self.cell.run(self.cell.leases.renew(dispatcher=name, lease_ms=LEASE_MS))
-        assert reply.stale == (name in self.condemned)
-        if reply.stale:
-            return
-        if now - self.tick > 1000:
-            self.grace_until = now + LEASE_MS
-        self.tick, self.leases[name] = now, now + LEASE_MS
-        assert reply.held == len(self.model.held(name))
-        asked = {t.task_id for t in self.model.held(name) if t.cancel_asked}
-        assert reply.cancels is not None
-        assert reply.cancels.keys() == asked
-        assert set(reply.dead) == {n for n, end in self.leases.items() if end <= now}
-
-    @rule(ms=st.sampled_from([1, 100, 700, 2000, 10_000, 700_000]), steps=st.integers(1, 12))
-    def time_passes(self, ms: int, steps: int) -> None:
-        """In steps, with renewals; a long one is a stall of everything."""
-        for _ in range(steps if ms == 700 else 1):
-            self.cell.pass_time(ms)
-            for name in self.names:
-                self.renew(name)
-
-    @rule(data=st.data(), really=st.sampled_from([True, False, False]))
-    def a_dispatcher_dies(self, data: st.DataObject, really: bool) -> None:
-        if not really:
-            return
-        name = data.draw(st.sampled_from(self.names))
-        self.names.remove(name)
-        self.dead.append(name)
-        self.names.append(f"e{self.next()}")
-        self.renew(self.names[-1])
-
-    @precondition(lambda self: self.dead)
-    @rule(data=st.data(), limit=st.sampled_from([1, 500]))
-    def reap(self, data: st.DataObject, limit: int) -> None:
-        now, by = self.cell.now, data.draw(st.sampled_from(self.names))
-        dead = data.draw(st.sampled_from(self.dead))
-        outcome = self.cell.run(self.cell.leases.condemn(reaper=by, dead=dead)).outcome
-        if now < self.grace_until:
-            assert outcome == "grace"
-        elif self.leases[by] <= now:
-            assert outcome == "stale"
-        elif self.leases[dead] > now:
-            assert outcome == "alive"
-        else:
-            assert outcome == "ok"
-            self.condemned.add(dead)
-        if dead not in self.condemned:
-            return
-        reap = self.cell.leases.reap(reaper=by, dead=dead, finish=True, limit=limit)
-        if self.leases[by] <= now:
-            assert self.cell.run(reap).outcome == "stale"
-            return
-        while (reply := self.cell.run(reap)).outcome == "ok":
-            for held in reply.tasks:
-                task = self.model.tasks[held.record.task_id]
-                assert task.owner == dead
-                self.past_owners.append((task.task_id, dead, task.epoch))
-                task.owner, task.batch = by, 0
-                task.epoch += 1
-            taken = self.cell.run(
-                self.cell.leases.take_outbox(dispatcher=by, source=dead, limit=limit)
-            )
-            theirs = self.model.outboxes.get(dead, {})
-            for task_id in taken:
-                self.model.outboxes.setdefault(by, {})[task_id] = theirs.pop(task_id)
-        assert reply.outcome == "done"
-        assert self.model.held(dead) == []
-        assert not self.model.outboxes.pop(dead, None)
-        self.dead.remove(dead)
-        del self.leases[dead]
 
     # ---------------------------------------------------------------------------- invariants
 
