@@ -155,7 +155,8 @@ class SyncExecutor:
             return self._own.call(parts)
 
     def pipeline(self, commands: Sequence[Command[Any]]) -> list[Any]:
-        """Several commands in one round trip; raises if any failed."""
+        """Several commands in one round trip; raises if any failed. They must not depend on each
+        other: calls of scripts that the server forgot are made after all the others."""
         if not commands:
             return []
         try:
@@ -206,7 +207,8 @@ class AsyncExecutor:
         return command.decode(reply)
 
     async def pipeline(self, commands: Sequence[Command[Any]]) -> list[Any]:
-        """Several commands in one round trip; raises if any failed."""
+        """Several commands in one round trip; raises if any failed. They must not depend on each
+        other: calls of scripts that the server forgot are made after all the others."""
         if not commands:
             return []
         if len(commands) == 1:
