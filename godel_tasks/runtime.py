@@ -16,7 +16,7 @@ from godel_tasks.dispatch.config import CellStore, DispatchConfig, Ports
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.domain.task import OnUncertain
 from godel_tasks.embedded import ServerUrls, resolve_urls
-from godel_tasks.errors import StaleWriter
+from godel_tasks.errors import StaleWriter, StoreError
 from godel_tasks.events import EventBus
 from godel_tasks.instances.drivers import driver_named
 from godel_tasks.instances.server.registrar import Heartbeat
@@ -34,6 +34,7 @@ from godel_tasks.store.executor import (
 )
 from godel_tasks.store.keys import result_key
 from godel_tasks.store.registry import InstanceRegistry
+from godel_tasks.store.version import server_version
 
 #: How long the generation of an instance that left is remembered.
 GENERATION_KEPT_MS = 86_400_000
@@ -170,8 +171,17 @@ class Runtime:
 
     @cached_property
     def store(self) -> SyncExecutor:
-        """The state server, for producers and the CLI."""
-        return SyncExecutor(connect_sync(self.urls.state))
+        """The state server, for producers and the CLI.
+
+        Raises: StoreUnavailable, StoreVersionError.
+        """
+        executor = SyncExecutor(connect_sync(self.urls.state))
+        try:
+            executor.run(server_version())
+        except StoreError:
+            executor.close()
+            raise
+        return executor
 
     @cached_property
     def results(self) -> SyncExecutor:

@@ -28,6 +28,7 @@ from godel_tasks.dispatch.slotbank import SlotBank
 from godel_tasks.errors import StaleWriter, StoreUnavailable
 from godel_tasks.instances.background import end_task
 from godel_tasks.store.leases import RenewReply
+from godel_tasks.store.version import server_version
 
 #: While more attempts than this are in flight, ends are collected for a moment.
 BUSY_FLIGHTS = 32
@@ -127,7 +128,12 @@ class Dispatcher:
             await self._end()
 
     async def _prepare(self) -> None:
-        """Waits until Redis answers."""
+        """Waits until Redis answers.
+
+        Raises:
+            StoreVersionError: the server is too old.
+        """
+        await insist(self._ports, server_version)
         await self._lease.take()
         while not await self.fleet.look():
             await self._ports.clock.sleep(0.2)

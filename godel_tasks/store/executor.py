@@ -238,34 +238,12 @@ class AsyncExecutor:
         await self._client.aclose()
 
 
-def check_version(executor: SyncExecutor) -> str:
-    """The server's version.
-
-    Raises:
-        StoreVersionError: older than 6.2.
-    """
-    from godel_tasks.errors import StoreVersionError
-    from godel_tasks.store.command import plain
-
-    info = executor.run(plain("INFO", "server", decode=lambda reply: reply))
-    fields = info if isinstance(info, dict) else {}
-    version = str(fields.get("valkey_version") or fields.get("redis_version") or "0")
-    major, minor = (int(part) for part in (version + ".0.0").split(".")[:2])
-    if (major, minor) < (6, 2):
-        raise StoreVersionError(
-            f"the server is version {version}; Godel needs Redis 6.2 or Valkey",
-            hint="upgrade it, or unset GODEL_REDIS_URL to use the embedded one",
-        )
-    return version
-
-
 __all__ = [
     "ANSWER_TIMEOUT_S",
     "AsyncExecutor",
     "Executor",
     "ResponseError",
     "SyncExecutor",
-    "check_version",
     "connect_async",
     "connect_sync",
     "translate",
