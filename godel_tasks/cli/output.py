@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -111,11 +110,6 @@ def span(ms: float) -> str:
     return f"{seconds / 3600:.0f} h"
 
 
-def masked(url: str) -> str:
-    """A URL without its password."""
-    return re.sub(r"//[^/@]*@", "//***@", url)
-
-
 def error_dict(error: BaseException) -> dict[str, Any]:
     """An error as `--json` and result files show it."""
     if isinstance(error, SettingsError):
@@ -188,7 +182,6 @@ __all__ = [
     "counted",
     "error_dict",
     "facts",
-    "masked",
     "moment",
     "notes",
     "sentence",

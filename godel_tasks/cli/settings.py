@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from godel_tasks.cli.output import AsJson, answer, facts, masked
-from godel_tasks.embedded import needs_embedded, read_info
+from godel_tasks.cli.output import AsJson, answer, facts
+from godel_tasks.embedded import masked, needs_embedded, read_info
 from godel_tasks.settings import load_settings
 
 

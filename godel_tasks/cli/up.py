@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import re
 import signal
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from godel_tasks.embedded import (
     Guard,
     ServerInfo,
     ServerUrls,
+    masked,
     needs_embedded,
     resolve_urls,
 )
@@ -126,7 +126,7 @@ class Report:
     def as_table(self) -> Table:
         """For people. Passwords are left out."""
         table = Table("", "pid", "where", box=None, pad_edge=False, header_style="dim")
-        where = _without_password(self.urls.state)
+        where = masked(self.urls.state)
         if self.server is None:
             table.add_row("redis", "", where)
         else:
@@ -167,7 +167,3 @@ class _Interrupts:
         if self.first.is_set():
             self.again()
         self.first.set()
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", url)

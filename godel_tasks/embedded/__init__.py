@@ -8,6 +8,7 @@ from godel_tasks.embedded.urls import (
     ServerUrls,
     for_celery,
     for_redis,
+    masked,
     needs_embedded,
     resolve_urls,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "find_server_binary",
     "for_celery",
     "for_redis",
+    "masked",
     "needs_embedded",
     "read_info",
     "resolve_urls",

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,3 +97,8 @@ def _attach(data_dir: Path) -> ServerInfo:
             hint="start it with `godel up`, or set GODEL_REDIS_URL",
         )
     return info
+
+
+def masked(url: str) -> str:
+    """The URL with its password hidden, for logs and screens."""
+    return re.sub(r"//([^/@:]*):[^/@]*@", r"//\1:***@", url)

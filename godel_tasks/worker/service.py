@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from godel_tasks.dispatch.dispatcher import Dispatcher, Ending
+from godel_tasks.embedded import masked
 from godel_tasks.events import ClassUnroutable, DispatcherReaped, Event, EventBus
 from godel_tasks.runtime import Runtime
 
@@ -96,7 +97,12 @@ class DispatchService:
             while not self._stopping:
                 dispatcher = Dispatcher(ports, config, f"{self._node}-{secrets.token_hex(3)}")
                 self._current = dispatcher
-                log.info("dispatcher.up", dispatcher=dispatcher.name, cells=len(ports.cells))
+                log.info(
+                    "dispatcher.up",
+                    dispatcher=dispatcher.name,
+                    serves=f"tenants of {len(ports.cells)} cell(s)",
+                    on=masked(self._runtime.urls.state),
+                )
                 ending = await dispatcher.run()
                 log.info("dispatcher.down", dispatcher=dispatcher.name, ending=ending.value)
                 if ending is Ending.DRAINED:
