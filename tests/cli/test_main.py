@@ -144,7 +144,7 @@ def test_settings_are_printed_without_passwords(
     monkeypatch.setenv("GODEL_BROKER_URL", "redis://user:hunter2@example.org/1")
     for said in (godel("settings"), godel("settings", "--json")):
         assert said.code == 0
-        assert "redis://***@example.org/1" in said.out
+        assert "redis://user:***@example.org/1" in said.out
         assert "hunter2" not in said.out
 
 
