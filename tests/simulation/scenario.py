@@ -296,9 +296,10 @@ class Scenario:
 
     async def close_down(self) -> None:
         """Stop every dispatcher in good order; nothing may be left of the tasks."""
-        # What a dead dispatcher left must be reaped by one that lives.
-        ends_at = self.loop.time() + 30
-        while (self.dead_leases() or self.orphans()) and self.loop.time() < ends_at:  # noqa: ASYNC110
+        # What a dead dispatcher left must be reaped by one that lives; what slipped through even
+        # so takes two looks of the slot audit.
+        ends_at = self.loop.time() + 40
+        while (self.dead_leases() or self.slots_in_use()) and self.loop.time() < ends_at:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
         await asyncio.sleep(5.0)
         for process, dispatcher in list(self.dispatchers):
@@ -322,9 +323,10 @@ class Scenario:
         leases = [self.server.ask(cell.lookup.dispatchers()) for cell in self.cells]
         return {name for of_cell in leases for name in of_cell} - alive
 
-    def orphans(self) -> bool:
-        keys = [InstanceKeys.of(site.config.instance_id).orphans for site in self.sites]
-        return bool(self.client.exists(*keys))
+    def slots_in_use(self) -> bool:
+        keys = [InstanceKeys.of(site.config.instance_id) for site in self.sites]
+        names = [name for of_site in keys for name in (of_site.slots, of_site.orphans)]
+        return bool(self.client.exists(*names))
 
     def check_capacity(self) -> None:
         for site in self.sites:
