@@ -18,6 +18,8 @@ from godel_tasks.policy.matching import nearest
 
 #: Seconds between looks at the flights: unsent, over time, running for a while.
 FLIGHTS_EVERY_S = 0.1
+#: The same while there are none.
+NO_FLIGHTS_EVERY_S = 0.4
 #: An attempt that still runs after this is marked RUNNING: short ones are not worth the write.
 MARK_RUNNING_AFTER_S = 0.1
 #: Longest sleep until the due set is looked at again.
@@ -56,9 +58,10 @@ class Housekeeping:
 
     async def watch_flights(self) -> None:
         while True:
-            await self._ports.clock.sleep(FLIGHTS_EVERY_S)
             if not len(self._flights):
+                await self._ports.clock.sleep(NO_FLIGHTS_EVERY_S)
                 continue
+            await self._ports.clock.sleep(FLIGHTS_EVERY_S)
             self._control.check_times()
             await self._control.sender.resend()
             await self._mark_running()
