@@ -54,7 +54,7 @@ def config_text(data_dir: Path, listen: Listen, extra_args: Sequence[str]) -> st
         "daemonize no",
         "appendonly yes",
         "appendfsync everysec",
-        # A busy queue appends 64 MB, the default, in seconds: a rewrite each time takes a core.
+        # A busy queue appends 64 MB, the default, in seconds, and would rewrite again and again.
         "auto-aof-rewrite-min-size 512mb",
         'save ""',  # the append-only file is the one truth on disk
         "maxmemory-policy noeviction",  # an evicted task would be a lost task

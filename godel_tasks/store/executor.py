@@ -99,7 +99,7 @@ class _OwnConnection(threading.local):
     """A connection per thread (and per process, after a fork) for single scripts.
 
     `Redis.execute_command` takes a connection from the pool, wraps the call in retries and metrics
-    and gives it back: 70 of the 150 us of a submit. A script needs none of it.
+    and gives it back: about half of a submit's CPU. A script needs none of it.
     """
 
     def __init__(self, client: redis.Redis) -> None:
