@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from celery.app import app_or_default
 from celery.result import AsyncResult
+from vine import promise
 
 from godel_tasks.cancelling import cancel_in_cells
 from godel_tasks.domain.task import TaskState
@@ -36,7 +39,10 @@ if TYPE_CHECKING:
         """What Celery's types leave out."""
 
         _cache: dict[str, Any] | None
+        _ignored: bool
+        parent: Any
 
+        def _on_fulfilled(self, result: Any) -> Any: ...
         def _get_task_meta(self) -> dict[str, Any]: ...
         def _maybe_set_cache(self, meta: dict[str, Any]) -> dict[str, Any]: ...
 
@@ -49,6 +55,36 @@ class GodelResult(_CeleryResult):
 
     Beside all that `AsyncResult` has: `tenant`, `instance`, `attempts`, `position()`, `aget()`.
     """
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - Celery's name
+        backend: Any = None,
+        task_name: str | None = None,  # noqa: ARG002 - Celery's, deprecated there
+        app: Any = None,
+        parent: Any = None,
+    ) -> None:
+        """Celery's, but for the promise, and what it costs at the end: most results of a producer
+        are never waited for."""
+        if id is None:
+            raise ValueError("a result needs the id of its task")
+        self.app = app_or_default(app or self.app)
+        self.id = id
+        self.backend = backend or self.app.backend
+        self.parent = parent
+        self._cache = None
+        self._ignored = False
+
+    @cached_property
+    def on_ready(self) -> Any:  # type: ignore[override]
+        """What `then` adds to."""
+        return promise(self._on_fulfilled, weak=True)
+
+    def __del__(self) -> None:
+        """The backend keeps a result that is waited for; one that it holds weakly was given a
+        promise."""
+        if "on_ready" in self.__dict__:
+            self.backend.remove_pending_result(self)  # type: ignore[attr-defined]
 
     @property
     def _runtime(self) -> Runtime:

@@ -30,13 +30,14 @@ from godel_tasks.submission import (
 SUBMIT_TASK = "godel_tasks.submit_task"
 
 #: Celery's options that become fields of the task.
-_FIELD_OPTIONS = (
-    "priority", "countdown", "eta", "expires", "headers", "ignore_result", "correlation_id",
-)  # fmt: skip
+_FIELD_OPTIONS = frozenset({
+    "task_id", "priority", "countdown", "eta", "expires", "headers", "ignore_result",
+    "correlation_id",
+})  # fmt: skip
 #: Celery's options that travel with the task.
-_KEPT_OPTIONS = ("root_id", "parent_id", "group_id", "group_index", "reply_to", "stamps")
+_KEPT_OPTIONS = frozenset({"root_id", "parent_id", "group_id", "group_index", "reply_to", "stamps"})
 #: Celery's options that would be lost here without a word.
-_REFUSED_OPTIONS = ("link", "link_error", "chain", "chord")
+_REFUSED_OPTIONS = frozenset({"link", "link_error", "chain", "chord"})
 
 
 def refuse_to_run(*_args: Any, **_kwargs: Any) -> None:
@@ -127,19 +128,20 @@ class SubmitTask(Task[Any, None]):
         if len(args) > len(names):
             raise InvalidTask("tenant_id or payload is given twice")
         fields.update(zip(names, args, strict=False))
-        for option in _REFUSED_OPTIONS:
-            if options.get(option):
+        require_routable = bool(fields.pop("require_routable", False))
+        kept = {}
+        for option, value in options.items():
+            if value is None:
+                continue
+            if option in _FIELD_OPTIONS:
+                fields[option] = value
+            elif option in _KEPT_OPTIONS and value:
+                kept[option] = value
+            elif option in _REFUSED_OPTIONS and value:
                 raise InvalidTask(
                     f"submit_task does not take {option} yet",
                     hint="wait for its result and submit what follows",
                 )
-        require_routable = bool(fields.pop("require_routable", False))
-        for option in _FIELD_OPTIONS:
-            if options.get(option) is not None:
-                fields[option] = options[option]
-        if options.get("task_id"):
-            fields["task_id"] = options["task_id"]
-        kept = {name: options[name] for name in _KEPT_OPTIONS if options.get(name)}
         if kept:
             fields["celery"] = kept
         return request_of(fields), require_routable

@@ -41,7 +41,6 @@ class TenantStatus:
     config: TenantConfig
     depth: int = 0
     in_flight: int = 0
-    submitted: int = 0
     succeeded: int = 0
     failed: int = 0
     expired: int = 0
@@ -49,3 +48,9 @@ class TenantStatus:
     slot_ms: float = 0.0
     average_ms: float = 0.0
     virtual_time: float = 0.0
+
+    @property
+    def submitted(self) -> int:
+        """Tasks accepted so far: those that wait, those that run and those that ended."""
+        ended = self.succeeded + self.failed + self.expired + self.cancelled
+        return self.depth + self.in_flight + ended

@@ -56,6 +56,8 @@ def config_text(data_dir: Path, listen: Listen, extra_args: Sequence[str]) -> st
         "appendfsync everysec",
         # A busy queue appends 64 MB, the default, in seconds, and would rewrite again and again.
         "auto-aof-rewrite-min-size 512mb",
+        # Above this a hash is a table; below it each look walks the whole list (default: 512).
+        "hash-max-listpack-entries 128",
         'save ""',  # the append-only file is the one truth on disk
         "maxmemory-policy noeviction",  # an evicted task would be a lost task
         f"port {listen.port}",

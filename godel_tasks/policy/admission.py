@@ -13,6 +13,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -34,6 +35,8 @@ Moment = int | float | timedelta | datetime
 
 _MAX_ID = 128
 _TEXTS = ("region", "instance", "session_id", "strategy", "correlation_id", "on_uncertain")
+_NO_TEXTS = ("",) * len(_TEXTS)
+_texts_of = attrgetter(*_TEXTS)
 _json = msgspec.json.Encoder()
 _LEVELS = {name: Level[name.upper()] for name in Level.names()}
 
@@ -247,10 +250,10 @@ def _numeric(name: str, operator: str, values: Collection[Any]) -> None:
 def _check_kinds(request: TaskRequest) -> None:
     """What scripts do not look into a dispatcher must be able to read: one bad body would spoil a
     whole claim."""
-    for name in _TEXTS:
-        value = getattr(request, name)
-        if not isinstance(value, str):
-            raise InvalidTask(f"{name} {value!r} is not text", hint=f"give {name} as a string")
+    if _texts_of(request) != _NO_TEXTS:
+        for name, value in zip(_TEXTS, _texts_of(request), strict=True):
+            if not isinstance(value, str):
+                raise InvalidTask(f"{name} {value!r} is not text", hint=f"give {name} as a string")
     if not isinstance(request.ignore_result, bool):
         raise InvalidTask(
             f"ignore_result {request.ignore_result!r} is not a truth value",

@@ -3,7 +3,7 @@ headers, so a face cannot name them in another order than the script does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from godel_tasks.store.command import Argument, Command, call
@@ -23,21 +23,27 @@ class CellCommands:
         self.cell = cell
         self.keys = CellKeys.of(cell)
         self.now_ms = now_ms
+        self._fixed: dict[str, dict[str, str]] = {}
 
     def _call(
         self,
         name: str,
         *args: Argument,
         decode: Callable[[Any], T],
-        named: Mapping[str, str] | None = None,
+        named: dict[str, str] | None = None,
         rest: Sequence[Argument] = (),
     ) -> Command[T]:
         """A script's call: `args` are all named ARGV but `now`, which is filled in."""
         script = load(name)
-        keys = [(named or {}).get(key) or self.keys.fixed(key) for key in script.keys]
+        keys = self._fixed.get(name)
+        if keys is None:
+            keys = self._fixed[name] = {key: self.keys.fixed(key) for key in script.keys}
+        if named:
+            # In the header's order: a name that is there already keeps its place.
+            keys = keys | named
         values: list[Argument] = [self.now_ms()] if "now" in script.args else []
         values.extend(args)
         if len(values) != len(script.args):
             raise TypeError(f"{name}.lua takes {script.args}, got {len(values)} values")
         values.extend(rest)
-        return call(name, keys=keys, args=values, decode=decode)
+        return call(name, keys=[*keys.values()], args=values, decode=decode)

@@ -30,6 +30,7 @@ from redis.retry import Retry
 
 from godel_tasks.errors import StoreError, StoreUnavailable
 from godel_tasks.store.command import Argument, Command
+from godel_tasks.store.wire import Wire
 
 T = TypeVar("T")
 
@@ -95,37 +96,31 @@ def _missing(replies: Sequence[Any]) -> list[int]:
     return missing
 
 
-class _OwnConnection(threading.local):
-    """A connection per thread (and per process, after a fork) for single scripts.
-
-    `Redis.execute_command` takes a connection from the pool, wraps the call in retries and metrics
-    and gives it back: about half of a submit's CPU. A script needs none of it.
-    """
+class _OwnWire(threading.local):
+    """A connection per thread (and per process, after a fork) for single scripts."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._pool = client.connection_pool
-        self._connection: Any = None
+        self._client = client
+        self._wire: Wire | None = None
         self._pid = 0
 
     def call(self, parts: Sequence[Argument]) -> Any:
-        if self._connection is None or self._pid != os.getpid():
-            # Not one of the pool's: threads come and go, and it would count every one of them.
-            self._connection = self._pool.connection_class(**self._pool.connection_kwargs)
+        if self._wire is None or self._pid != os.getpid():
+            self._wire = Wire(self._client)
             self._pid = os.getpid()
         try:
-            self._connection.send_command(*parts)
-            return self._connection.read_response()
+            return self._wire.call(parts)
         except ResponseError:
             raise
         except BaseException:
-            # Whatever was asked, its answer must not be read as that of the next call.
-            self._connection.disconnect()
+            self._wire = None
             raise
 
     def close(self) -> None:
         """This thread's; those of other threads go with them."""
-        if self._connection is not None:
-            self._connection.disconnect()
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
 
 
 class SyncExecutor:
@@ -133,7 +128,7 @@ class SyncExecutor:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._own = _OwnConnection(client)
+        self._own = _OwnWire(client)
 
     def run(self, command: Command[T]) -> T:
         """Raises: StoreUnavailable, StoreError."""

@@ -2,8 +2,9 @@
 
 A file's header is its contract, and the loader reads it: `-- KEYS:` and `-- ARGV:` name what the
 body then uses as locals (a trailing `...` in ARGV gives the rest as `REST`), `-- include:` names
-fragments of `lua/lib`. The Python face of each verb stands in the module of its subject, builds a
-`Command` and is compared with the header by a test.
+fragments of `lua/lib`, of which it gets the definitions that it uses: the server makes every
+function of a script anew at every call. The Python face of each verb stands in the module of its
+subject, builds a `Command` and is compared with the header by a test.
 """
 
 from __future__ import annotations
@@ -44,6 +45,19 @@ def _bindings(names: list[str], table: str) -> str:
     return f"local {', '.join(names)} = {values}\n"
 
 
+def _used(fragments: str, body: str) -> str:
+    """The top-level definitions of `fragments` that `body` needs, directly or through others."""
+    kept: list[str] = []
+    wanted = set(re.findall(r"\w+", body))
+    for definition in reversed(re.split(r"^(?=local )", fragments, flags=re.MULTILINE)):
+        code = re.sub(r"--.*", "", definition)
+        names = re.match(r"local (?:function )?([\w, ]+)", code)
+        if names and wanted & set(re.findall(r"\w+", names.group(1))):
+            kept.append(definition)
+            wanted.update(re.findall(r"\w+", code))
+    return "".join(reversed(kept))
+
+
 @cache
 def load(name: str) -> Script:
     """The script of that name.
@@ -64,10 +78,10 @@ def load(name: str) -> Script:
         parts.append(
             f"local REST = {{}}\nfor i = {named + 1}, #ARGV do REST[i - {named}] = ARGV[i] end\n"
         )
-    parts.extend(
+    fragments = "".join(
         (_LUA / "lib" / f"{fragment}.lua").read_text(encoding="utf-8")
         for fragment in _field(text, "include")
     )
-    source = "".join([*parts, text])
+    source = "".join([*parts, _used(fragments, text), text])
     sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
     return Script(name, source, sha, tuple(keys), tuple(args), has_rest, has_more_keys)

@@ -32,7 +32,6 @@ def status_of(tenant_id: str, fields: Mapping[str, str]) -> TenantStatus:
         config,
         depth=count("depth"),
         in_flight=count("inflight"),
-        submitted=count("submitted"),
         succeeded=count("succeeded"),
         failed=count("failed"),
         expired=count("expired"),

@@ -91,7 +91,7 @@ for _, field in ipairs(order) do
     entries[#entries + 1] = item[1]
     entries[#entries + 1] = index_entry('W', 0, s, '-', tenant_id, lane.class, lane.level, item[4], '-')
   end
-  bulk('RPUSH', lane_key(field), records)
+  if bulk('RPUSH', lane_key(field), records) > #records then class_counts[lane.class].joined = true end
   queued = queued + #records
 end
 
@@ -101,13 +101,12 @@ if added > 0 then
     if redis.call('HINCRBY', live, class, count.all) == count.all then
       redis.call('HSET', classes, class, pool .. '\n' .. (specs[count.digest] or ''))
     end
-    if count.lanes > 0 then counted(tenant_id, class, count.lanes) end
+    if count.lanes > 0 then counted(tenant_id, class, count.lanes, count.joined) end
   end
   bulk('HSET', index, entries)
   if #parkings > 0 then bulk('HSET', parked, parkings) end
   if #dues > 0 then bulk('ZADD', due, dues) end
   redis.call('HINCRBY', tenant, 'depth', added)
-  redis.call('HINCRBY', tenant, 'submitted', added)
   wake_up(queued > 0 and queued or 1)
 end
 return {'ok', table.concat(letters), depth, limit, t[4] or '0', tonumber(t[5] or '0')}

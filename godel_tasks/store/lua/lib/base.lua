@@ -9,11 +9,14 @@ local function clock(arg)
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
--- One command over a long flat list, in chunks below unpack's limit.
+-- One command over a long flat list, in chunks below unpack's limit; the last answer.
 local function bulk(command, key, list)
+  if #list <= 1000 then return #list > 0 and redis.call(command, key, unpack(list)) end
+  local answer
   for i = 1, #list, 1000 do
-    redis.call(command, key, unpack(list, i, math.min(i + 999, #list)))
+    answer = redis.call(command, key, unpack(list, i, math.min(i + 999, #list)))
   end
+  return answer
 end
 
 local function hmget(key, fields)

@@ -18,9 +18,11 @@ local function next_seqs(field, count)
   return redis.call('HINCRBY', seqs, field, count) - count
 end
 
-local function counted(tenant, class, count)
+-- A tenant is in the ready index of a class as long as one of its lanes there is not empty: where
+-- one held something before, `joined`, nobody looks.
+local function counted(tenant, class, count, joined)
   redis.call('HINCRBY', waiting, class, count)
-  if redis.call('ZSCORE', ready_key(class), tenant) == false then join_ready(tenant, class) end
+  if not joined and redis.call('ZSCORE', ready_key(class), tenant) == false then join_ready(tenant, class) end
 end
 
 -- Puts one record, whose header is parsed as r, at the tail with a new sequence.
