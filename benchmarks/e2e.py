@@ -2,7 +2,9 @@
 
     throughput_per_s       tasks submitted while dispatching, over the time until the last result
                            can be read through AsyncResult; the median of the rounds
-    ready_to_delivered_ms  from just before submit to the start of the handler, at half that load
+    ready_to_delivered_ms  from just before submit to the start of the handler, at half that load;
+                           each submit (one every 10 ms) is for one tenant, in turns
+    spread_ready_to_...    the same with every submit spread over all tenants
     cpu_us_per_task        CPU time of each kind of process per task, in the throughput rounds
     lost, duplicates       tasks without a readable result; settlements beyond one per task
 
@@ -73,8 +75,9 @@ async def one_round(w: World, tasks: int) -> dict[str, float]:
     }
 
 
-async def half_load(w: World, per_s: float) -> list[float]:
-    """Delays in ms of tasks that come at a steady rate, each submit for one tenant, in turns."""
+async def half_load(w: World, per_s: float, *, spread: bool) -> list[float]:
+    """Delays in ms of tasks that come at a steady rate: each submit for one tenant, in turns, or
+    `spread` over all of them."""
     from godel_tasks import app, submit_tasks
 
     batch = max(1, round(per_s * EVERY_S))
@@ -86,8 +89,11 @@ async def half_load(w: World, per_s: float) -> list[float]:
         if now < due:
             time.sleep(due - now)
         items = [
-            {"tenant_id": w.tenants[number % len(w.tenants)], "payload": {"t": time.time()}}
-            for _ in range(batch)
+            {
+                "tenant_id": w.tenants[(number + spread * i) % len(w.tenants)],
+                "payload": {"t": time.time()},
+            }
+            for i in range(batch)
         ]
         ids += [s.task_id for s in submit_tasks(items) if s.ok]
         number += 1
@@ -108,12 +114,15 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
         await one_round(w, min(5_000, options.tasks))
         rounds = [await one_round(w, options.tasks) for _ in range(options.rounds)]
         middle = medians(rounds)
-        delays = await half_load(w, middle["throughput_per_s"] / 2)
+        half = middle["throughput_per_s"] / 2
+        delays = await half_load(w, half, spread=False)
+        spread = await half_load(w, half, spread=True)
     cpu = {k.removeprefix("cpu."): v for k, v in middle.items() if k.startswith("cpu.")}
     return {
         "throughput_per_s": middle["throughput_per_s"],
         "submitted_per_s": middle["submitted_per_s"],
         "ready_to_delivered_ms": percentiles(delays, 50, 95, 99),
+        "spread_ready_to_delivered_ms": percentiles(spread, 50, 95, 99),
         "cpu_us_per_task": {name: tidy(value) for name, value in cpu.items()},
         "lost": int(sum(r["lost"] for r in rounds)),
         "duplicates": int(sum(r["duplicates"] for r in rounds)),
