@@ -81,6 +81,7 @@ def make_app(
             "beat_schedule": schedule(),
         }
     )
+    app.steps["worker"].add("godel_tasks.worker.remote:RemoteStep")
     if dispatch:
         app.steps["worker"].add("godel_tasks.worker.step:DispatchStep")
     register_jobs(app)

@@ -80,6 +80,7 @@ class DispatchStep(bootsteps.StartStopStep):
         self._mirror = EventMirror(worker, runtime.settings.event_rate)
         bus.subscribe(self._mirror.on_event, *MIRRORED, while_=self._mirror.wanted)
         self.service = DispatchService(runtime, worker.hostname, bus, self._on_crash)
+        worker.dispatch_service = self.service
         self._told = 0
 
     def start(self, worker: Any) -> None:

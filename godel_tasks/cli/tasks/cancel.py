@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from godel_tasks.cancelling import cancel_in_cells
+from godel_tasks.cancelling import cancel_in_cells, told
 from godel_tasks.cli.exit_codes import exit_code
 from godel_tasks.cli.output import AsJson, answer, error_dict, table
 from godel_tasks.cli.session import opened
 from godel_tasks.errors import TaskNotFound
-from godel_tasks.store.queue import CancelReply
 
 
 def cancel(
@@ -39,19 +38,6 @@ def cancel(
     answer(as_json, {"tasks": rows}, table("task", "what was done", rows=human))
     if missing:
         raise typer.Exit(exit_code(missing[0]))
-
-
-def told(reply: CancelReply) -> str:
-    """What cancel did, in words."""
-    match reply.outcome:
-        case "cancelled":
-            return "cancelled before it ran"
-        case "asked":
-            return f"it runs; {reply.dispatcher} was told to stop it"
-        case "running":
-            return "it runs, and was left alone"
-        case _:
-            return f"it had ended already: {reply.state.value if reply.state else 'settled'}"
 
 
 def _who() -> str:
