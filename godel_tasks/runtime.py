@@ -23,7 +23,7 @@ from godel_tasks.instances.server.registrar import Heartbeat
 from godel_tasks.policy.admission import AdmissionRules
 from godel_tasks.policy.retry import RetryRules
 from godel_tasks.settings import Settings
-from godel_tasks.store.command import call
+from godel_tasks.store.command import call, text
 from godel_tasks.store.executor import (
     AsyncExecutor,
     Executor,
@@ -46,11 +46,12 @@ class RedisWaker:
     def __init__(self, url: str) -> None:
         self._client = connect_async(url, answer_timeout_s=None)
 
-    async def wait(self, wake_key: str, timeout_s: float) -> bool:
+    async def wait(self, wake_key: str, timeout_s: float) -> str | None:
         try:
-            return await self._client.blpop([wake_key], timeout=timeout_s) is not None
+            popped = await self._client.blpop([wake_key], timeout=timeout_s)
         except (RedisError, OSError) as error:
             raise translate(error) from error
+        return text(popped[1]) if popped is not None else None
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 import sys
@@ -14,15 +15,16 @@ from typing import Annotated
 
 import typer
 
+from godel_tasks.cli.output import AsJson
 from godel_tasks.clock import SystemClock
 from godel_tasks.domain.instance import DEFAULT_POOL, InstanceConfig
 from godel_tasks.instances.handlers import load_handler
 from godel_tasks.instances.server.process import InstanceProcess, ProcessOptions
 from godel_tasks.instances.server.run import serve_until_told
+from godel_tasks.process import loop_factory, spare_start_up
 from godel_tasks.settings import Settings, load_settings
 
 Announce = Callable[[InstanceProcess], None]
-LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 #: Addresses to listen on that nobody can connect to.
 EVERYWHERE = ("0.0.0.0", "::", "[::]")  # noqa: S104 - compared with, not bound
@@ -64,10 +66,12 @@ def instance(
     drain_timeout: Annotated[
         float | None, typer.Option(min=0, help="Seconds. Default: GODEL_DRAIN_TIMEOUT_S.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Serve a Python function as an instance, and register it.
 
     TERM drains: nothing new is taken, what runs is finished. A second TERM quits at once.
+    With `--json` the line that says where it listens is a JSON object.
     """
     settings = load_settings()
     # As `celery` does: the handler may stand in the folder that the command is given in.
@@ -94,13 +98,18 @@ def instance(
     )
 
     def announce(process: InstanceProcess) -> None:
-        ids = ", ".join(config.instance_id for config in options.instances)
+        ids = [config.instance_id for config in options.instances]
+        facts = {"endpoint": process.endpoint, "handler": handler, "capacity": capacity}
+        line = "instance {} listens on {endpoint}, serves {handler}, capacity {capacity}"
+        spare_start_up()
         print(
-            f"instance {ids} listens on {process.endpoint}, serves {handler}, capacity {capacity}",
+            json.dumps({"instances": ids, **facts})
+            if as_json
+            else line.format(", ".join(ids), **facts),
             flush=True,
         )
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(_serve(options, settings, announce))
 
 
@@ -135,12 +144,3 @@ def _capabilities(pairs: list[str]) -> dict[str, str]:
             raise typer.BadParameter(f"{pair!r} is not name=value", param_hint="--capability")
         capabilities[name] = value
     return capabilities
-
-
-def _loop_factory() -> LoopFactory | None:
-    try:
-        import uvloop
-    except ImportError:  # not on Windows; asyncio's own loop will do
-        return None
-    factory: LoopFactory = uvloop.new_event_loop
-    return factory

@@ -60,8 +60,8 @@ class ResultSink(Protocol):
 class Waker(Protocol):
     """Blocks until a cell has a token for us."""
 
-    async def wait(self, wake_key: str, timeout_s: float) -> bool:
-        """Whether a token came within the time.
+    async def wait(self, wake_key: str, timeout_s: float) -> str | None:
+        """The token that came within the time: "class tasks", or "-" for whatever waits.
 
         Raises:
             StoreUnavailable: Redis did not answer.

@@ -154,9 +154,9 @@ class Dispatcher:
         """Be woken by whoever adds work."""
         while True:
             try:
-                if await self._ports.waker.wait(view.store.leases.wake_key, 1.0):
-                    # What we knew of the cell is old now.
-                    view.waiting = {}
+                token = await self._ports.waker.wait(view.store.leases.wake_key, 1.0)
+                if token is not None:
+                    view.told(token)
                     self.feeder.pulse.set()
             except StoreUnavailable:
                 await self._ports.clock.sleep(0.2)

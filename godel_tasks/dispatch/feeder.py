@@ -39,6 +39,12 @@ class CellView:
     #: Slots of the claim that is under way: about so many of `waiting` are as good as taken.
     claiming: int = 0
 
+    def told(self, token: str) -> None:
+        """A token came: what was known is old now. The work that it names is enough to begin with;
+        otherwise the cell is asked."""
+        name, _, tasks = token.partition(" ")
+        self.waiting = {name: int(tasks)} if tasks else {}
+
 
 class Feeder:
     """One dispatcher's hunger. `pulse` is set by whatever may make a tick worth while.

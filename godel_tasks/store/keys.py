@@ -32,7 +32,7 @@ Cell, `godel:{cNN}:`...
 | dead, dead_at | hash, zset | dead letters: id → record; id → when | control cuts what is past the retention | settle, bury_class, drop_dead, cut_dead_letters | CLI |
 | dead_classes | hash | class of a dead letter → pool and requirement | none: dropped with the last dead letter | settle, bury_class, drop_dead, cut_dead_letters | CLI |
 | unroutable | hash | class → since when, nobody can run it | field gone when routable or empty | dispatchers | bury_class, CLI |
-| wake | list | tokens, at most one a sleeper | 60 s | whoever adds work | dispatchers (BLPOP) |
+| wake | list | tokens (what to look at), at most one a sleeper | 60 s | whoever adds work | dispatchers (BLPOP) |
 | sleepers | set | dispatchers that wait for a token | member goes when it claims or dies | sleep | wake |
 
 Instance, `godel:{i:<id>}:`...: info (hash: static and reported fields, generation, status, drain; control

@@ -13,18 +13,10 @@ import structlog
 from godel_tasks.dispatch.dispatcher import Dispatcher, Ending
 from godel_tasks.embedded import masked
 from godel_tasks.events import ClassUnroutable, DispatcherReaped, Event, EventBus
+from godel_tasks.process import loop_factory, spare_start_up
 from godel_tasks.runtime import Runtime
 
 log = structlog.get_logger("godel.dispatcher")
-
-
-def loop_factory() -> asyncio.AbstractEventLoop:
-    """uvloop where it is to be had."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 def log_event(event: Event) -> None:
@@ -97,6 +89,7 @@ class DispatchService:
             while not self._stopping:
                 dispatcher = Dispatcher(ports, config, f"{self._node}-{secrets.token_hex(3)}")
                 self._current = dispatcher
+                spare_start_up()
                 log.info(
                     "dispatcher.up",
                     dispatcher=dispatcher.name,

@@ -21,8 +21,8 @@ from godel_tasks.store.registry import InstanceRegistry
 class _Nothing:
     """Wakes nobody, publishes nothing."""
 
-    async def wait(self, wake_key: str, timeout_s: float) -> bool:
-        return False
+    async def wait(self, wake_key: str, timeout_s: float) -> str | None:
+        return None
 
     async def publish(self, results: object) -> None:
         return None

@@ -105,6 +105,16 @@ def deliver(
     connection.deliver([Delivery(task_id, 1, instance_id, generation, "acme", body)])
 
 
+def test_with_json_the_line_that_it_prints_is_an_object(tmp_path: Path, redis_url: str) -> None:
+    options = ["--handler", "agents:work", "--id", "a", "--count", "2", "--json"]
+    with started(tmp_path, redis_url, *options) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+    assert told["instances"] == ["a-1", "a-2"]
+    assert told["endpoint"].startswith("127.0.0.1:")
+    assert (told["handler"], told["capacity"]) == ("agents:work", 1)
+
+
 async def test_the_command_serves_a_function_and_registers_it(
     tmp_path: Path, redis_url: str
 ) -> None:

@@ -77,7 +77,9 @@ MUTANTS = (
     Mutant(
         "wake-up lost",
         Patch(
-            _LUA + "lib/wake.lua", "redis.call('LPUSH', wake, '1')", "redis.call('LLEN', wake)"
+            _LUA + "lib/wake.lua",
+            "redis.call('LPUSH', wake, class and class .. ' ' .. count or '-')",
+            "redis.call('LLEN', wake)",
         ),
         (story("tests/store/test_leases.py"),),
     ),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from godel_tasks.errors import StoreUnavailable
-from godel_tasks.store.command import Command, plain
+from godel_tasks.store.command import Command, plain, text
 from godel_tasks.store.executor import SyncExecutor
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.process import SimProcess
@@ -61,7 +61,7 @@ class SimServer:
         self._executor = executor
         self._rng = rng
         self._stalled_until = 0.0
-        self._waiters: list[tuple[SimProcess, str, asyncio.Future[bool]]] = []
+        self._waiters: list[tuple[SimProcess, str, asyncio.Future[str | None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -169,36 +169,38 @@ class SimServer:
 
     def wait_for_token(
         self, process: SimProcess, key: str, timeout_s: float
-    ) -> asyncio.Future[bool]:
-        answer: asyncio.Future[bool] = self.loop.create_future()
+    ) -> asyncio.Future[str | None]:
+        answer: asyncio.Future[str | None] = self.loop.create_future()
         self._waiters.append((process, key, answer))
         self.loop.call_later(timeout_s, self._give_up, answer, context=self.context)
         self._wake()
         return answer
 
     @staticmethod
-    def _give_up(answer: asyncio.Future[bool]) -> None:
+    def _give_up(answer: asyncio.Future[str | None]) -> None:
         if not answer.done():
-            answer.set_result(False)
+            answer.set_result(None)
 
     def _wake(self) -> None:
         for waiter in list(self._waiters):
             process, key, answer = waiter
             if answer.done() or process.killed:
                 self._waiters.remove(waiter)
-            elif self.loop.time() >= self._stalled_until and self._pop(key):
+            elif self.loop.time() >= self._stalled_until and (token := self._pop(key)):
                 self._waiters.remove(waiter)
                 # The token is on its way: a process that dies now takes it along.
                 delay = self._rng.random() * self.faults.slowest_s
-                self.loop.call_later(delay, self._deliver_token, answer, context=self.context)
+                self.loop.call_later(
+                    delay, self._deliver_token, answer, token, context=self.context
+                )
 
     @staticmethod
-    def _deliver_token(answer: asyncio.Future[bool]) -> None:
+    def _deliver_token(answer: asyncio.Future[str | None], token: str) -> None:
         if not answer.done():
-            answer.set_result(True)
+            answer.set_result(token)
 
-    def _pop(self, key: str) -> bool:
-        return bool(self._executor.run(plain("LPOP", key, decode=lambda reply: reply)))
+    def _pop(self, key: str) -> str:
+        return self._executor.run(plain("LPOP", key, decode=lambda reply: text(reply or "")))
 
 
 class SimExecutor:
@@ -229,7 +231,7 @@ class SimWaker:
         self._server = server
         self._process = process
 
-    async def wait(self, wake_key: str, timeout_s: float) -> bool:
+    async def wait(self, wake_key: str, timeout_s: float) -> str | None:
         if self._process.ghost:
             raise asyncio.CancelledError
         return await self._server.wait_for_token(self._process, wake_key, timeout_s)

@@ -107,6 +107,7 @@ if added > 0 then
   if #parkings > 0 then bulk('HSET', parked, parkings) end
   if #dues > 0 then bulk('ZADD', due, dues) end
   redis.call('HINCRBY', tenant, 'depth', added)
-  wake_up(queued > 0 and queued or 1)
+  -- Of several classes one is named: its claim tells of the others.
+  wake_up(math.max(1, queued), queued > 0 and lanes[order[1]].class)
 end
 return {'ok', table.concat(letters), depth, limit, t[4] or '0', tonumber(t[5] or '0')}
