@@ -8,8 +8,10 @@ from typing import Any
 from godel_tasks.cancelling import cancel_in_cells
 from godel_tasks.celery import app
 from godel_tasks.policy.admission import TaskRequest
+from godel_tasks.publishing import heard, submit_many_told
 from godel_tasks.store.queue import CancelReply
 from godel_tasks.submission import Submission, submit_many
+from godel_tasks.tasks import SUBMIT_TASK
 
 
 def submit_tasks(items: Iterable[TaskRequest | Mapping[str, Any]]) -> list[Submission]:
@@ -22,6 +24,8 @@ def submit_tasks(items: Iterable[TaskRequest | Mapping[str, Any]]) -> list[Submi
     Raises:
         StoreUnavailable: Redis did not answer; items before it are accepted.
     """
+    if heard():
+        return submit_many_told(app, SUBMIT_TASK, app.godel, items)
     return submit_many(app.godel, items)
 
 

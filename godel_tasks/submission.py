@@ -170,6 +170,13 @@ def submit_one(runtime: Runtime, request: TaskRequest, *, require_routable: bool
         StoreUnavailable: no answer; the id in the hint makes trying again safe.
     """
     task = prepare(request, runtime.rules)
+    return send_one(runtime, request, task, require_routable=require_routable)
+
+
+def send_one(
+    runtime: Runtime, request: TaskRequest, task: AdmittedTask, *, require_routable: bool = False
+) -> str:
+    """Enqueue a task that was prepared; its id. Raises as `submit_one`."""
     if require_routable:
         check_routable(runtime, request.tenant_id, task)
     reply = repeat_lost(
@@ -192,7 +199,9 @@ def settle_reply(request: TaskRequest, task: AdmittedTask, reply: SubmitReply) -
 
 
 def submit_many(
-    runtime: Runtime, items: Iterable[TaskRequest | Mapping[str, Any]]
+    runtime: Runtime,
+    items: Iterable[TaskRequest | Mapping[str, Any]],
+    prepare: Callable[[TaskRequest, AdmissionRules], AdmittedTask] = prepare,
 ) -> list[Submission]:
     """Admit and enqueue many, of one or several tenants: a round trip per few hundred, an outcome
     per item, in order. Never raises for a single item.

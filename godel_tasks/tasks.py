@@ -15,13 +15,15 @@ from typing import Any
 from celery import Task
 
 from godel_tasks.errors import InvalidTask
-from godel_tasks.policy.admission import TaskRequest, request_of
+from godel_tasks.policy.admission import AdmittedTask, TaskRequest, request_of
+from godel_tasks.publishing import Publication, heard
 from godel_tasks.results import GodelResult
 from godel_tasks.runtime import Runtime, runtime_of
 from godel_tasks.store.executor import AsyncExecutor
 from godel_tasks.submission import (
     prepare,
     repeat_lost_async,
+    send_one,
     settle_reply,
     submit_command,
     submit_one,
@@ -82,7 +84,12 @@ class SubmitTask(Task[Any, None]):
         del producer, shadow  # Of a message to the broker; there is none.
         options.update(task_id=task_id, link=link, link_error=link_error)
         request, require_routable = self._request(args or (), kwargs or {}, options)
-        accepted = submit_one(self._runtime, request, require_routable=require_routable)
+        runtime = self._runtime
+        if heard():
+            with Publication(self.app, self.name, request, runtime.rules) as task:
+                accepted = send_one(runtime, request, task, require_routable=require_routable)
+        else:
+            accepted = submit_one(runtime, request, require_routable=require_routable)
         return self.AsyncResult(accepted)
 
     def delay(self, *args: Any, **kwargs: Any) -> GodelResult:
@@ -95,7 +102,14 @@ class SubmitTask(Task[Any, None]):
         if require_routable:
             raise InvalidTask("adelay does not take require_routable", hint="use delay")
         runtime = self._runtime
-        task = prepare(request, runtime.rules)
+        if heard():
+            with Publication(self.app, self.name, request, runtime.rules) as task:
+                accepted = await self._asend(runtime, request, task)
+        else:
+            accepted = await self._asend(runtime, request, prepare(request, runtime.rules))
+        return self.AsyncResult(accepted)
+
+    async def _asend(self, runtime: Runtime, request: TaskRequest, task: AdmittedTask) -> str:
         executor = self._executor(runtime)
         reply = await repeat_lost_async(
             task.task_id,
@@ -103,7 +117,7 @@ class SubmitTask(Task[Any, None]):
                 submit_command(runtime, request.tenant_id, [task], repeated=repeated)
             ),
         )
-        return self.AsyncResult(settle_reply(request, task, reply))
+        return settle_reply(request, task, reply)
 
     def _executor(self, runtime: Runtime) -> AsyncExecutor:
         loop = get_running_loop()

@@ -298,8 +298,7 @@ def _check_words(request: TaskRequest, rules: AdmissionRules) -> None:
         )
 
 
-def _headers(request: TaskRequest) -> dict[str, str]:
-    headers = request.headers or {}
+def _headers(headers: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(headers, Mapping):
         raise InvalidTask(f"headers {headers!r} is not a dict")
     for name, value in headers.items():
@@ -322,8 +321,14 @@ def _encoded(body: TaskBody) -> bytes:
         ) from error
 
 
-def admit(request: TaskRequest, task_id: str, rules: AdmissionRules) -> AdmittedTask:
-    """A request as submit sends it; `task_id` is its own, or a new one.
+def admit(
+    request: TaskRequest,
+    task_id: str,
+    rules: AdmissionRules,
+    headers: Mapping[str, Any] | None = None,
+) -> AdmittedTask:
+    """A request as submit sends it; `task_id` is its own, or a new one. `headers` travel in place
+    of the request's: the same task sent again is the same, whatever trace it is part of.
 
     Raises:
         InvalidTask: what is wrong, what was expected, the nearest legal name.
@@ -344,24 +349,25 @@ def admit(request: TaskRequest, task_id: str, rules: AdmissionRules) -> Admitted
         raise InvalidTask(f"timeout {request.timeout!r} is a moment", hint="use seconds")
     if request.timeout is not None:
         timeout_ms = max(1, int(_moment("timeout", request.timeout).lstrip("+")))
-    body = _encoded(
-        TaskBody(
-            payload,
-            encoding,
-            timeout_ms,
-            request.max_attempts or 0,
-            request.on_uncertain,
-            request.session_id,
-            request.correlation_id,
-            _headers(request) if request.headers else {},
-            request.celery,
-            request.ignore_result,
-        )
+    content = TaskBody(
+        payload,
+        encoding,
+        timeout_ms,
+        request.max_attempts or 0,
+        request.on_uncertain,
+        request.session_id,
+        request.correlation_id,
+        _headers(request.headers) if request.headers else {},
+        request.celery,
+        request.ignore_result,
     )
+    body = _encoded(content)
     digest = "-"
     if request.task_id is not None:
         identity = f"{request.tenant_id}\n{int(level)}\n{spec}\n".encode() + body
         digest = hashlib.blake2b(identity, digest_size=9).hexdigest()
+    if headers is not None:
+        body = _encoded(msgspec.structs.replace(content, headers=_headers(headers)))
     return AdmittedTask(
         task_id,
         int(level),
