@@ -89,6 +89,7 @@ class RedisRegistrar:
         )
         ids = [config.instance_id for config in configs]
         await self._attend(ids, "instance.registered")
+        await self._executor.pipeline([self._registry.keep(instance_id=name) for name in ids])
         return dict(zip(ids, generations, strict=True))
 
     async def heartbeat(self, beats: Sequence[Heartbeat]) -> None:

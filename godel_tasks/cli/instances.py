@@ -141,6 +141,7 @@ def add(
                 event="instance.registered",
             )
         )
+        runtime.store.run(registry.keep(instance_id=instance_id))
         view = instance_named(runtime, instance_id)
     answer(
         as_json,

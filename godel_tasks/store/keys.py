@@ -35,9 +35,9 @@ Cell, `godel:{cNN}:`...
 | wake | list | tokens (what to look at), at most one a sleeper | 60 s | whoever adds work | dispatchers (BLPOP) |
 | sleepers | set | dispatchers that wait for a token | member goes when it claims or dies | sleep | wake |
 
-Instance, `godel:{i:<id>}:`...: info (hash: static and reported fields, generation, status, drain; control
-drops it an hour after the instance died), slots (hash: one field per running task or
-reservation), orphans (hash: slot → attempt that may still run).
+Instance, `godel:{i:<id>}:`...: info (hash: static and reported fields, generation, status, drain; has
+a day to live until it is attended, and control drops it an hour after the instance died), slots
+(hash: one field per running task or reservation), orphans (hash: slot → attempt that may still run).
 
 Registry, `godel:{registry}:`...: instances (zset: id → lease end), events (stream, about 1,000),
 cells (hash: tenant → cell, when there are several).

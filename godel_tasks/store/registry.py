@@ -116,7 +116,8 @@ class InstanceRegistry:
         self.now_ms = now_ms
 
     def register(self, config: InstanceConfig) -> Command[int]:
-        """A new generation of the instance; then `attend` it with "instance.registered"."""
+        """A new generation of the instance, for a day; then `attend` it with "instance.registered"
+        and `keep` it."""
         keys = InstanceKeys.of(config.instance_id)
         return call(
             "register",
@@ -124,6 +125,10 @@ class InstanceRegistry:
             args=[self.now_ms(), *_config_fields(config)],
             decode=int,
         )
+
+    def keep(self, *, instance_id: str) -> Command[int]:
+        """Its hash stays until it departs or is forgotten."""
+        return plain("PERSIST", InstanceKeys.of(instance_id).info, decode=int)
 
     def report(
         self, *, instance_id: str, generation: int, metrics: InstanceMetrics, draining: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics, InstanceStatus
+from godel_tasks.store.keys import InstanceKeys
 from godel_tasks.store.registry import SlotsReply, record_of
 from tests.cell import Cell
 
@@ -44,6 +45,17 @@ def test_an_instance_says_who_it_is(cell: Cell) -> None:
     assert cell.run(cell.registry.depart(instance_id="gw-1"))
     assert not cell.run(cell.registry.depart(instance_id="gw-1"))
     assert cell.run(cell.registry.fleet()).leases == {}
+
+
+def test_one_that_dies_before_anybody_attends_it_is_forgotten(cell: Cell) -> None:
+    # Given an instance that only registered
+    _register(cell)
+    key = InstanceKeys.of("gw-1").info
+    # Then what it left goes by itself within a day
+    assert 0 < cell.server("PTTL", key) <= 86_400_000
+    # And what is kept stays, until it registers anew
+    cell.run(cell.registry.keep(instance_id="gw-1"))
+    assert cell.server("PTTL", key) == -1
 
 
 def test_a_stale_registration_can_write_nothing(cell: Cell) -> None:

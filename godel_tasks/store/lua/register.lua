@@ -10,5 +10,6 @@ redis.call('DEL', slots, orphans)
 -- One that an operator drains, and that comes back by itself, goes on draining.
 local status = redis.call('HEXISTS', info, 'drain') == 1 and 'draining' or 'up'
 redis.call('HSET', info, 'status', status, 'registered_ms', integer(clock(now)), unpack(REST))
-redis.call('PERSIST', info)
+-- Kept for good once it is attended: one that dies before that must not stay for ever.
+redis.call('PEXPIRE', info, 86400000)
 return generation
