@@ -17,6 +17,7 @@ from celery.local import PromiseProxy
 from godel_tasks.runtime import Runtime
 from godel_tasks.settings import load_settings
 from godel_tasks.tasks import SUBMIT_TASK, SubmitTask, refuse_to_run
+from godel_tasks.worker.commands import describe_commands
 from godel_tasks.worker.jobs import QUEUE, register_jobs, schedule
 
 #: Threads for control jobs beside the dispatcher's loop.
@@ -91,4 +92,5 @@ def make_app(
 
 
 app = make_app()
+describe_commands()
 submit_task: SubmitTask = PromiseProxy(lambda: app.tasks[SUBMIT_TASK])  # type: ignore[assignment]

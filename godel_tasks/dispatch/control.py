@@ -30,6 +30,8 @@ STOP_CONFIRM_S = 5.0
 _KNOWS_NOTHING = frozenset(
     {Refusal.OTHER_GENERATION, Refusal.UNKNOWN_INSTANCE, Refusal.UNKNOWN_ATTEMPT}
 )
+#: What is counted of decisions that end no task.
+_COUNTED = {Next.RETRY: "retried", Next.HOLD: "held", Next.HAND_BACK: "handed_back"}
 
 
 class FlightControl:
@@ -158,6 +160,8 @@ class FlightControl:
             at_ms=self._ports.clock.wall_ms(),
             hold_for_ms=self._config.hold_for_ms,
         )
+        if decision.next in _COUNTED:
+            self._flights.counts[_COUNTED[decision.next]] += 1
         if completion.end is End.REJECTED:
             self._fleet.cool(flight.held.instance_id)
         self.sender.forget(flight)
@@ -197,6 +201,7 @@ class FlightControl:
             connection.acknowledge(held.instance_id, [flight.key])
         self._on_free()
         if outcome is not None:
+            self._flights.counts[outcome.state.value.lower()] += 1
             self._teller.settled(flight, outcome)
 
     # -- cancelling --------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from godel_tasks.dispatch.publisher import Publisher
 from godel_tasks.dispatch.reaper import Reaper
 from godel_tasks.dispatch.settler import Settler
 from godel_tasks.dispatch.slotbank import SlotBank
+from godel_tasks.dispatch.view import DispatchView, view_of
 from godel_tasks.errors import StaleWriter, StoreUnavailable
 from godel_tasks.instances.background import end_task
 from godel_tasks.store.leases import RenewReply
@@ -94,6 +95,22 @@ class Dispatcher:
         self.feeder.draining = True
         self.feeder.pulse.set()
 
+    def pause(self) -> None:
+        """Claim nothing until `resume`; what is held goes on, and dead dispatchers are reaped."""
+        self.feeder.paused = True
+        self.feeder.pulse.set()
+
+    def resume(self) -> None:
+        self.feeder.paused = False
+        self.feeder.pulse.set()
+
+    def view(self) -> DispatchView:
+        """What it does right now."""
+        return view_of(
+            self.name, self.flights, self.fleet, self.feeder, self._control.links,
+            self._ports.clock,
+        )  # fmt: skip
+
     async def run(self) -> Ending:
         """Work until stopped or reaped.
 
@@ -153,6 +170,10 @@ class Dispatcher:
     async def _listen(self, view: CellView) -> None:
         """Be woken by whoever adds work."""
         while True:
+            if self.feeder.paused:
+                # A token that it took would be lost to those who can use it.
+                await self._ports.clock.sleep(0.2)
+                continue
             try:
                 token = await self._ports.waker.wait(view.store.leases.wake_key, 1.0)
                 if token is not None:

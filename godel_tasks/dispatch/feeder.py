@@ -75,6 +75,8 @@ class Feeder:
         self.cells = [CellView(store) for store in ports.cells]
         self.pulse = asyncio.Event()
         self.draining = False
+        #: As draining, but it may be taken back.
+        self.paused = False
         self._reserving = False
         self._claims: asyncio.Task[None] | None = None
         self._turn = 0
@@ -102,7 +104,7 @@ class Feeder:
         while True:
             await self._pace()
             self.pulse.clear()
-            if self.draining:
+            if self.draining or self.paused:
                 await self._claimed()
                 if self._bank.has_returns:
                     await self._bank.exchange({})
@@ -189,7 +191,7 @@ class Feeder:
 
     async def _tick(self) -> bool:
         """Whether a claim was begun."""
-        if self.draining:
+        if self.draining or self.paused:
             return False
         room = self._config.max_in_flight - len(self._flights)
         wanted = min(self._config.claim_batch, room)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from godel_tasks.domain.attempt import Delivery
@@ -66,6 +67,9 @@ class Flights:
 
     def __init__(self) -> None:
         self._by_task: dict[str, Flight] = {}
+        #: What happened to them so far: "taken", "retried", "handed_back", "held" (for a person),
+        #: and terminal states in small letters.
+        self.counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._by_task)
@@ -75,6 +79,7 @@ class Flights:
 
     def add(self, flight: Flight) -> None:
         self._by_task[flight.task_id] = flight
+        self.counts["taken"] += 1
 
     def get(self, task_id: str) -> Flight | None:
         return self._by_task.get(task_id)

@@ -14,7 +14,8 @@ import structlog
 from celery.worker.control import Panel
 
 from godel_tasks.errors import GodelError
-from godel_tasks.worker import revoking
+from godel_tasks.worker import inspecting, revoking, steering
+from godel_tasks.worker.commands import describe_commands
 from godel_tasks.worker.remote import Remote, remote_of
 
 log = structlog.get_logger("godel.control")
@@ -27,6 +28,16 @@ def _commands() -> Mapping[str, Handler]:
     return {
         "revoke": revoking.revoke,
         "terminate": revoking.terminate,
+        "active": inspecting.active,
+        "dump_active": inspecting.active,
+        "reserved": inspecting.reserved,
+        "dump_reserved": inspecting.reserved,
+        "query_task": inspecting.query_task,
+        "godel_instances": inspecting.godel_instances,
+        "godel_drain": steering.godel_drain,
+        "godel_undrain": steering.godel_undrain,
+        "godel_pause": steering.godel_pause,
+        "godel_resume": steering.godel_resume,
     }
 
 
@@ -59,3 +70,4 @@ _HANDLERS = {
 def install() -> None:
     """Put them in place. May be repeated."""
     Panel.data.update(_HANDLERS)
+    describe_commands()

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import structlog
 from celery import bootsteps
 
-from godel_tasks.errors import StoreUnavailable
+from godel_tasks.dispatch.view import DispatchView
+from godel_tasks.errors import StoreUnavailable, WorkerError
 from godel_tasks.runtime import Runtime, runtime_of
 from godel_tasks.worker.service import DispatchService
 
@@ -21,8 +22,8 @@ log = structlog.get_logger("godel.control")
 
 T = TypeVar("T")
 
-#: Seconds that a command waits for Redis: less than the second for which `celery inspect` and
-#: `celery control` wait for answers.
+#: Seconds that a command waits for Redis, or for the dispatcher: less than the second for which
+#: `celery inspect` and `celery control` wait for answers.
 ANSWER_WITHIN_S = 0.7
 
 
@@ -41,6 +42,22 @@ class Remote:
     def dispatch(self) -> DispatchService | None:
         service: DispatchService | None = getattr(self._worker, "dispatch_service", None)
         return service
+
+    def view(self) -> DispatchView | None:
+        """What this worker's dispatcher does right now; None when it has none.
+
+        Raises:
+            WorkerError: its loop does not answer.
+        """
+        if self.dispatch is None:
+            return None
+        try:
+            return self.dispatch.view(ANSWER_WITHIN_S)
+        except TimeoutError:
+            raise WorkerError(
+                f"the dispatcher has not answered within {ANSWER_WITHIN_S} s",
+                hint="it is very busy, or was stopped for a while; ask again",
+            ) from None
 
     def ask(self, work: Callable[[], T]) -> T:
         """What `work` returns. It must be fit to be repeated: when the connection had died

@@ -7,10 +7,12 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import structlog
 
 from godel_tasks.dispatch.dispatcher import Dispatcher, Ending
+from godel_tasks.dispatch.view import DispatchView
 from godel_tasks.embedded import masked
 from godel_tasks.events import ClassUnroutable, DispatcherReaped, Event, EventBus
 from godel_tasks.process import loop_factory, spare_start_up
@@ -42,12 +44,8 @@ class DispatchService:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._current: Dispatcher | None = None
         self._stopping = False
+        self._paused = False
         self._thread = threading.Thread(target=self._run, name="godel-dispatcher", daemon=True)
-
-    @property
-    def current(self) -> Dispatcher | None:
-        """The dispatcher at work."""
-        return self._current
 
     def start(self) -> None:
         self._thread.start()
@@ -64,11 +62,49 @@ class DispatchService:
         """End the draining: what runs is left to be adopted. For signal handlers, too."""
         self._tell_to_stop(drain=False)
 
+    def pause(self) -> None:
+        """Claim nothing until `resume`, or until this process ends."""
+        self._paused = True
+        self._on_loop(self._heed_pause)
+
+    def resume(self) -> None:
+        self._paused = False
+        self._on_loop(self._heed_pause)
+
+    def view(self, timeout: float) -> DispatchView | None:
+        """What the dispatcher does right now; None when there is none (yet, or any more). For any
+        thread but the dispatcher's own.
+
+        Raises:
+            TimeoutError: its loop is busy.
+        """
+        answer: Future[DispatchView | None] = Future()
+        if not self._on_loop(lambda: answer.set_result(self._view_current())):
+            return None
+        return answer.result(timeout)
+
+    def _view_current(self) -> DispatchView | None:
+        return self._current.view() if self._current is not None else None
+
     def _tell_to_stop(self, drain: bool) -> None:
-        if self._loop is not None and self._thread.is_alive():
-            # It may end between the two lines.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stop_current, drain)
+        self._on_loop(lambda: self._stop_current(drain))
+
+    def _on_loop(self, act: Callable[[], None]) -> bool:
+        """Whether there is a loop that will do it."""
+        if self._loop is None or not self._thread.is_alive():
+            return False
+        # It may end between the two lines.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(act)
+            return True
+        return False
+
+    def _heed_pause(self) -> None:
+        if self._current is not None:
+            if self._paused:
+                self._current.pause()
+            else:
+                self._current.resume()
 
     def _stop_current(self, drain: bool) -> None:
         if self._current is not None:
@@ -89,6 +125,7 @@ class DispatchService:
             while not self._stopping:
                 dispatcher = Dispatcher(ports, config, f"{self._node}-{secrets.token_hex(3)}")
                 self._current = dispatcher
+                self._heed_pause()
                 spare_start_up()
                 log.info(
                     "dispatcher.up",

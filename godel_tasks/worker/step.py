@@ -16,7 +16,9 @@ from celery.worker import state
 from godel_tasks.errors import WorkerError
 from godel_tasks.events import ClassUnroutable, DispatcherReaped, EventBus
 from godel_tasks.runtime import runtime_of
+from godel_tasks.worker.inspecting import TASK_NAME, settled, stats_of
 from godel_tasks.worker.mirror import MIRRORED, EventMirror
+from godel_tasks.worker.remote import ANSWER_WITHIN_S
 from godel_tasks.worker.service import DispatchService, log_event
 
 #: Flags of `celery worker` that make no sense for a dispatcher, and what to do instead.
@@ -95,6 +97,19 @@ class DispatchStep(bootsteps.StartStopStep):
     def terminate(self, _worker: Any) -> None:
         self.service.stop(drain=False)
         self._mirror.stop()
+
+    def info(self, _worker: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Its part of `inspect stats`."""
+        try:
+            view = self.service.view(ANSWER_WITHIN_S)
+        except TimeoutError:
+            return {"godel": {"state": "its loop does not answer"}}
+        if view is None:
+            return {"godel": {"state": "not at work"}}
+        return {
+            "godel": stats_of(view),
+            "total": {**state.total_count, TASK_NAME: settled(view)},
+        }
 
     def _on_told(self, **_: Any) -> None:
         """Celery says so at each TERM, INT and QUIT: who tells it again does not want to wait."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +18,7 @@ from tests.world import World
 WORKERS = 3
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Dispatchers `d1` and `d2`, the control worker `c1`, the instances `wide` (8 slots) and
     `narrow` (1, capability `narrow`), tenant `acme`. Stories leave it as they found it."""
@@ -47,12 +48,14 @@ def celery(*words: str) -> list[str]:
     return [sys.executable, "-m", "celery", *words]
 
 
-def broadcast(
-    world: World, command: str, *, limit: int = WORKERS, **arguments: Any
-) -> dict[str, Any]:
+def broadcast(world: World, command: str, *to: str, **arguments: Any) -> dict[str, Any]:
+    """What each worker (or only those named) answers, by its name up to the @."""
+    host = socket.gethostname()
+    destination = [f"{name}@{host}" for name in to] or None
+    limit = len(to) or WORKERS
     """What each worker answers, by its name up to the @."""
     replies = world.app.control.broadcast(
-        command, arguments=arguments, reply=True, timeout=5.0, limit=limit
+        command, arguments, destination, reply=True, timeout=5.0, limit=limit
     )
     return {
         node.partition("@")[0]: answer for reply in replies or [] for node, answer in reply.items()
