@@ -27,7 +27,8 @@ redis.call('HSET', batches, dispatcher, batch)
 
 local instances, supply, at = {}, 0, 1
 for i = 1, tonumber(n_instances) do
-  instances[i] = {id = REST[at], slot = tonumber(REST[at + 1]), left = tonumber(REST[at + 2])}
+  instances[i] = {name = ' ' .. REST[at] .. ' ' .. dispatcher .. '/', slot = tonumber(REST[at + 1]),
+    left = tonumber(REST[at + 2])}
   supply = supply + instances[i].left
   at = at + 3
 end
@@ -49,6 +50,7 @@ local function slot_of(class)
 end
 
 local floor = tonumber(redis.call('HGET', meta, 'floor') or '0')
+local now_text = integer(now_ms)
 local tenants, heap, loaded = {}, {}, 0
 local lag = tonumber(max_lag)
 
@@ -66,6 +68,7 @@ local function load_tenants(class)
       t = {name = name, vt = math.max(tonumber(f[1] or '0'), floor - lag), weight = tonumber(f[2] or '1'),
         estimate = tonumber(f[3] or '100'), classes = {}, lanes = {}, taken = 0, expired = 0,
         depth = tonumber(f[4] or '0'), inflight = tonumber(f[5] or '0')}
+      t.estimated = ' ' .. t.estimate .. ' ' .. now_text .. '\n'
       loaded = loaded + 1
       tenants[name] = t
     end
@@ -102,6 +105,11 @@ local function lanes_of(t, class)
 end
 
 local function best_lane(t)
+  if #t.classes == 1 and slot_of(t.classes[1]) then
+    -- As nearly always: one class, one level, nothing to choose from.
+    local lanes = lanes_of(t, t.classes[1])
+    if #lanes == 1 then return head_of(lanes[1], now_ms, on_expired) and lanes[1], t.classes[1] end
+  end
   local best, best_level, best_entry, best_class
   for _, class in ipairs(t.classes) do
     if slot_of(class) then
@@ -120,7 +128,6 @@ local function best_lane(t)
 end
 
 local values, held_pairs, index_pairs, class_taken = {}, {}, {}, {}
-local now_text = integer(now_ms)
 while #values < limit do
   for _, class in ipairs(wanted) do
     if slot_of(class) then
@@ -128,14 +135,13 @@ while #values < limit do
     end
   end
   if #heap == 0 then break end
-  local t = heap_pop(heap)
+  local t = heap[1]
   local lane, class = best_lane(t)
   if lane then
     local item, instance = lane.buf[lane.at], slot_of(class)
     lane.at = lane.at + 1
     local epoch = item.epoch + 1
-    local value = batch .. ' ' .. epoch .. ' ' .. instance.id .. ' ' .. dispatcher .. '/' .. instance.slot
-      .. ' ' .. t.estimate .. ' ' .. now_text .. '\n' .. item.record
+    local value = batch .. ' ' .. epoch .. instance.name .. instance.slot .. t.estimated .. item.record
     instance.slot, instance.left = instance.slot + 1, instance.left - 1
     local n = #values + 1
     values[n] = value
@@ -146,9 +152,10 @@ while #values < limit do
     t.taken = t.taken + 1
     floor = math.max(floor, t.vt)
     t.vt = t.vt + t.estimate / t.weight
-    heap_push(heap, t)
+    heap_sink(heap)
   else
     t.queued = false
+    heap_drop(heap)
   end
 end
 

@@ -16,18 +16,21 @@ local function heap_push(heap, item)
   end
 end
 
-local function heap_pop(heap)
-  local top, last = heap[1], heap[#heap]
-  heap[#heap] = nil
-  if #heap == 0 then return top end
-  heap[1] = last
-  local i = 1
+-- After the virtual time of the first one has grown.
+local function heap_sink(heap)
+  local i, size = 1, #heap
   while true do
-    local least, left, right = i, 2 * i, 2 * i + 1
-    if left <= #heap and before(heap[left], heap[least]) then least = left end
-    if right <= #heap and before(heap[right], heap[least]) then least = right end
-    if least == i then return top end
+    local least, left = i, 2 * i
+    if left <= size and before(heap[left], heap[least]) then least = left end
+    if left < size and before(heap[left + 1], heap[least]) then least = left + 1 end
+    if least == i then return end
     heap[i], heap[least] = heap[least], heap[i]
     i = least
   end
+end
+
+local function heap_drop(heap)
+  heap[1] = heap[#heap]
+  heap[#heap] = nil
+  heap_sink(heap)
 end
