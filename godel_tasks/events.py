@@ -1,7 +1,8 @@
 """The catalogue of events, and the bus that carries them inside one process.
 
 What only watches (Flower's mirror, metrics, logs) subscribes here; what wraps a delivery does not.
-Handlers are called on the emitter's thread and must not block.
+Handlers are called on the emitter's thread, which may be a dispatcher's event loop: they must not
+block, and must not raise.
 """
 
 from __future__ import annotations
@@ -16,13 +17,29 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class TaskClaimed(Event, frozen=True):
-    """`task.claimed`: a dispatcher holds it, with a slot on an instance."""
+    """`task.claimed`: a dispatcher holds it, with a slot on an instance, since `queued_s` seconds
+    after it came into its lane. What is added to `headers` goes to the instance, too."""
 
     task_id: str
     tenant_id: str
     attempt: int
     instance_id: str
     at_s: float
+    queued_s: float
+    correlation_id: str
+    headers: dict[str, str]
+
+
+class TaskAdopted(Event, frozen=True):
+    """`task.adopted`: another dispatcher's attempt is ours now. `headers` as in TaskClaimed."""
+
+    task_id: str
+    tenant_id: str
+    attempt: int
+    instance_id: str
+    at_s: float
+    correlation_id: str
+    headers: dict[str, str]
 
 
 class TaskStarted(Event, frozen=True):
@@ -50,7 +67,7 @@ class TaskSettled(Event, frozen=True):
 
 
 class TaskRetried(Event, frozen=True):
-    """`task.retried`: another attempt was decided on."""
+    """`task.retried`: the cell has it that another attempt follows, in `after_s` seconds."""
 
     task_id: str
     tenant_id: str
@@ -58,6 +75,47 @@ class TaskRetried(Event, frozen=True):
     instance_id: str
     reason: str
     at_s: float
+    after_s: float
+    correlation_id: str
+    error_type: str
+    error_module: str
+    error_message: str
+    traceback: str
+
+
+class AttemptEnded(Event, frozen=True):
+    """`attempt.ended`: this dispatcher is done with it. `outcome` is a terminal state in small
+    letters, `retried`, `held`, `handed_back`, or `taken_over` (another one owns the task now).
+    Its end was known at `ended_s` and stored at `at_s`, both wall time."""
+
+    task_id: str
+    tenant_id: str
+    attempt: int
+    instance_id: str
+    outcome: str
+    reason: str
+    error_type: str
+    ended_s: float
+    at_s: float
+
+
+class TaskPublished(Event, frozen=True):
+    """`task.published`: its end can be read, and its outbox entry is gone. `attempt` is 0 and
+    `instance_id` empty when no dispatcher ended it; `result` is JSON text."""
+
+    task_id: str
+    tenant_id: str
+    attempt: int
+    instance_id: str
+    state: str
+    run_s: float
+    at_s: float
+    correlation_id: str
+    result: bytes
+    error_type: str
+    error_module: str
+    error_message: str
+    traceback: str
 
 
 class ClassUnroutable(Event, frozen=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 from godel_tasks.dispatch.config import DispatchConfig, Ports
 from godel_tasks.dispatch.fleet import FleetView
-from godel_tasks.dispatch.flights import Flight, Flights
+from godel_tasks.dispatch.flights import Ending, Flight, Flights
 from godel_tasks.dispatch.insist import insist
 from godel_tasks.dispatch.lease import LeaseKeeper
 from godel_tasks.dispatch.links import Links
@@ -15,11 +15,11 @@ from godel_tasks.dispatch.outcome import Outcome
 from godel_tasks.dispatch.sender import Sender
 from godel_tasks.dispatch.settler import Settler
 from godel_tasks.dispatch.slotbank import SlotBank
-from godel_tasks.dispatch.telling import Teller
+from godel_tasks.dispatch.telling import OUTCOMES, Teller
 from godel_tasks.dispatch.verdict import judge, settlement_of
 from godel_tasks.domain.attempt import Completion, End
 from godel_tasks.instances.attempts import Refusal
-from godel_tasks.policy.retry import CancelCause, Next
+from godel_tasks.policy.retry import CancelCause
 from godel_tasks.store.queue import Settlement
 
 #: Seconds that an instance may take beyond an attempt's time before it is asked to stop it, and
@@ -30,8 +30,6 @@ STOP_CONFIRM_S = 5.0
 _KNOWS_NOTHING = frozenset(
     {Refusal.OTHER_GENERATION, Refusal.UNKNOWN_INSTANCE, Refusal.UNKNOWN_ATTEMPT}
 )
-#: What is counted of decisions that end no task.
-_COUNTED = {Next.RETRY: "retried", Next.HOLD: "held", Next.HAND_BACK: "handed_back"}
 
 
 class FlightControl:
@@ -153,15 +151,17 @@ class FlightControl:
             redis_now_ms=self._lease.redis_now_ms(),
             tenant_on_uncertain=tenant_on_uncertain,
         )
+        at_ms = self._ports.clock.wall_ms()
+        flight.ending = Ending(completion, decision, at_ms)
         settlement, outcome = settlement_of(
             flight,
             completion,
             decision,
-            at_ms=self._ports.clock.wall_ms(),
+            at_ms=at_ms,
             hold_for_ms=self._config.hold_for_ms,
         )
-        if decision.next in _COUNTED:
-            self._flights.counts[_COUNTED[decision.next]] += 1
+        if decision.next in OUTCOMES:
+            self._flights.counts[OUTCOMES[decision.next]] += 1
         if completion.end is End.REJECTED:
             self._fleet.cool(flight.held.instance_id)
         self.sender.forget(flight)
@@ -171,8 +171,6 @@ class FlightControl:
             flight.settling = True
             return
         self._settler.add(flight, settlement, outcome)
-        if decision.next is Next.RETRY:
-            self._teller.retried(flight, decision.reason)
 
     async def _orphan_then_settle(
         self, flight: Flight, settlement: Settlement, outcome: Outcome | None, end: End
@@ -191,6 +189,7 @@ class FlightControl:
     def on_settled(self, flight: Flight, outcome: Outcome | None, ours: bool) -> None:
         """The store has it (or refused it, because somebody else owns the task)."""
         self._flights.drop(flight)
+        self._teller.ended(flight, outcome, ours)
         if not ours:
             return
         held = flight.held

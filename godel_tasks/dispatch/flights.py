@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from godel_tasks.domain.attempt import Delivery
-from godel_tasks.policy.retry import CancelCause
+from godel_tasks.domain.attempt import Completion, Delivery
+from godel_tasks.policy.retry import CancelCause, Decision
 from godel_tasks.store.records import HeldTask
+
+
+class Ending(NamedTuple):
+    """The end of an attempt and the decision about its task. `at_ms` is wall time."""
+
+    completion: Completion
+    decision: Decision
+    at_ms: int
 
 
 class Flight:
@@ -18,7 +27,9 @@ class Flight:
         "cancel_by",
         "cancel_cause",
         "cell",
+        "ending",
         "endpoint",
+        "headers",
         "held",
         "in_doubt",
         "may_have_run",
@@ -42,6 +53,10 @@ class Flight:
         #: The index says RUNNING.
         self.running = False
         self.settling = False
+        #: How it ended and what follows, once that is decided.
+        self.ending: Ending | None = None
+        #: What goes to the instance in place of the task's own headers.
+        self.headers: dict[str, str] | None = None
         #: Its run may go on: the slot is freed once the instance says that it does not run it.
         self.orphaned = False
         self.cancel_cause = CancelCause.NONE
@@ -107,5 +122,5 @@ def delivery_of(flight: Flight, *, timeout_ms: int) -> Delivery:
         timeout_ms=timeout_ms,
         session_id=body.session_id,
         correlation_id=body.correlation_id,
-        headers=body.headers,
+        headers=body.headers if flight.headers is None else flight.headers,
     )

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from itertools import islice
 
 from godel_tasks.dispatch.config import CellStore, Ports
 from godel_tasks.dispatch.insist import insist
 from godel_tasks.dispatch.outcome import Outcome, celery_meta, decode_outcome
+from godel_tasks.dispatch.telling import tell_published
 from godel_tasks.errors import StoreUnavailable
 
 _BATCH = 500
@@ -84,11 +86,12 @@ class Publisher:
 
     async def _publish(self, cell: CellStore) -> None:
         pending = self._pending[cell.cell]
-        task_ids = list(pending)[:_BATCH]
+        batch = dict(islice(pending.items(), _BATCH))
+        task_ids = list(batch)
         results = [
-            (task_id, celery_meta(task_id, pending[task_id]))
-            for task_id in task_ids
-            if not pending[task_id].ignore_result
+            (task_id, celery_meta(task_id, outcome))
+            for task_id, outcome in batch.items()
+            if not outcome.ignore_result
         ]
         while results:
             try:
@@ -102,3 +105,4 @@ class Publisher:
         )
         for task_id in task_ids:
             pending.pop(task_id, None)
+        tell_published(self._ports.bus, batch, self._ports.clock.wall_ms() / 1000)

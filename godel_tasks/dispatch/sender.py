@@ -72,6 +72,7 @@ class Sender:
                 continue
             flight = Flight(cell, held, self._fleet.endpoint(held.instance_id), may_have_run=True)
             self._flights.add(flight)
+            self._teller.adopted(flight)
             self._unsent.add(flight.task_id)
             adopted.append(flight)
         self._spawn(self.send(adopted))

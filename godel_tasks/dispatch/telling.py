@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from godel_tasks.dispatch.config import Ports
 from godel_tasks.dispatch.flights import Flight
 from godel_tasks.dispatch.outcome import Outcome
-from godel_tasks.events import TaskClaimed, TaskRetried, TaskSettled, TaskStarted
+from godel_tasks.events import (
+    AttemptEnded,
+    EventBus,
+    TaskAdopted,
+    TaskClaimed,
+    TaskPublished,
+    TaskRetried,
+    TaskSettled,
+    TaskStarted,
+)
+from godel_tasks.policy.retry import Next
+
+#: What became of a task whose attempt did not end it.
+OUTCOMES = {Next.RETRY: "retried", Next.HOLD: "held", Next.HAND_BACK: "handed_back"}
 
 
 class Teller:
@@ -17,15 +32,66 @@ class Teller:
 
     def claimed(self, flight: Flight) -> None:
         if self._bus.wanted(TaskClaimed):
-            self._bus.emit(TaskClaimed(*self._who(flight), self._now_s()))
+            held, record = flight.held, flight.held.record
+            flight.headers = dict(record.body.headers)
+            queued_s = max(0, held.claimed_ms - record.entry_ms) / 1000
+            self._bus.emit(
+                TaskClaimed(
+                    *self._who(flight),
+                    self._now_s(),
+                    queued_s,
+                    record.body.correlation_id,
+                    flight.headers,
+                )
+            )
+
+    def adopted(self, flight: Flight) -> None:
+        if self._bus.wanted(TaskAdopted):
+            body = flight.held.record.body
+            flight.headers = dict(body.headers)
+            self._bus.emit(
+                TaskAdopted(*self._who(flight), self._now_s(), body.correlation_id, flight.headers)
+            )
 
     def started(self, flight: Flight) -> None:
         if self._bus.wanted(TaskStarted):
             self._bus.emit(TaskStarted(*self._who(flight), self._now_s()))
 
-    def retried(self, flight: Flight, reason: str) -> None:
-        if self._bus.wanted(TaskRetried):
-            self._bus.emit(TaskRetried(*self._who(flight), reason, self._now_s()))
+    def ended(self, flight: Flight, outcome: Outcome | None, ours: bool) -> None:
+        """The cell has the end of the attempt, or refused it because it is not ours any more."""
+        ending = flight.ending
+        if ending is None:
+            return
+        completion, decision, at_ms = ending
+        if self._bus.wanted(AttemptEnded):
+            if not ours:
+                word = "taken_over"
+            else:
+                word = outcome.state.value.lower() if outcome else OUTCOMES[decision.next]
+            self._bus.emit(
+                AttemptEnded(
+                    *self._who(flight),
+                    word,
+                    decision.reason,
+                    outcome.error_type if outcome else completion.error_type,
+                    at_ms / 1000,
+                    self._now_s(),
+                )
+            )
+        if ours and decision.next is Next.RETRY and self._bus.wanted(TaskRetried):
+            self._bus.emit(
+                TaskRetried(
+                    *self._who(flight),
+                    decision.reason,
+                    self._now_s(),
+                    decision.after_s,
+                    flight.held.record.body.correlation_id,
+                    completion.error_type,
+                    completion.error_module,
+                    completion.error_message,
+                    completion.traceback,
+                )
+            )
 
     def settled(self, flight: Flight, outcome: Outcome) -> None:
         if self._bus.wanted(TaskSettled):
@@ -48,3 +114,27 @@ class Teller:
     def _who(flight: Flight) -> tuple[str, str, int, str]:
         record = flight.held.record
         return record.task_id, record.tenant_id, record.attempt, flight.held.instance_id
+
+
+def tell_published(bus: EventBus, outcomes: Mapping[str, Outcome], at_s: float) -> None:
+    """What follows from these outcomes, by task, is done. For jobs, too, which hold no flights."""
+    if not bus.wanted(TaskPublished):
+        return
+    for task_id, outcome in outcomes.items():
+        bus.emit(
+            TaskPublished(
+                task_id,
+                outcome.tenant_id,
+                outcome.attempt,
+                outcome.instance_id,
+                outcome.state.value,
+                outcome.run_ms / 1000,
+                at_s,
+                outcome.correlation_id,
+                outcome.result,
+                outcome.error_type,
+                outcome.error_module,
+                outcome.error_message,
+                outcome.traceback,
+            )
+        )
