@@ -150,6 +150,19 @@ class LeaseCommands(CellCommands):
         """Drop entries that are published."""
         return plain("HDEL", self.keys.outbox(dispatcher), *task_ids, decode=int)
 
+    def canvas(self, *, task_ids: Sequence[str]) -> Command[dict[str, bytes]]:
+        """What follows the ends of these tasks; those that nothing follows are left out."""
+        return plain(
+            "HMGET",
+            self.keys.fixed("canvas"),
+            *task_ids,
+            decode=lambda reply: {i: bytes(v) for i, v in zip(task_ids, reply, strict=True) if v},
+        )
+
+    def forget_canvas(self, *, task_ids: Sequence[str]) -> Command[int]:
+        """Drop what has followed; before the outbox entry goes, which leads to it."""
+        return plain("HDEL", self.keys.fixed("canvas"), *task_ids, decode=int)
+
     def sleep(
         self, *, dispatcher: str, ignoring: Sequence[str] = ()
     ) -> Command[tuple[dict[str, int], int | None]]:

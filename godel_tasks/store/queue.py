@@ -19,7 +19,8 @@ from godel_tasks.store.records import HeldTask, parse_held
 
 class NewTask(msgspec.Struct, frozen=True, gc=False):
     """A task as submit sends it. A moment is "0" (none), "+ms" from now on Redis's clock, or ms
-    since the epoch. `body_digest` is "-" for ids that Godel made."""
+    since the epoch. `body_digest` is "-" for ids that Godel made; `canvas` says what follows the
+    task's end (empty: nothing)."""
 
     task_id: str
     level: int
@@ -30,6 +31,7 @@ class NewTask(msgspec.Struct, frozen=True, gc=False):
     eta: str = "0"
     deadline: str = "0"
     body_digest: str = "-"
+    canvas: bytes = b""
 
 
 class Admission(StrEnum):
@@ -148,9 +150,12 @@ class GlobalTaskQueue(CellCommands):
         """Admit tasks of one tenant. With `check_settled`, ids that were settled a short while ago
         count as taken (caller-chosen ids; a repeat after a lost reply)."""
         specs: dict[str, str] = {}
+        follow: list[Argument] = []
         items: list[Argument] = []
         for task in tasks:
             specs[task.spec_digest] = task.spec
+            if task.canvas:
+                follow += (task.task_id, task.canvas)
             items += (
                 task.task_id,
                 (
@@ -165,8 +170,9 @@ class GlobalTaskQueue(CellCommands):
             tenant_id,
             int(check_settled),
             len(specs),
+            len(follow) // 2,
             named={"tenant": self.keys.tenant(tenant_id)},
-            rest=[*flat, *items],
+            rest=[*flat, *follow, *items],
             decode=_submit_reply,
         )
 

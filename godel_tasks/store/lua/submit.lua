@@ -1,8 +1,9 @@
 -- submit: admit tasks of one tenant, record them, put them in lanes, wake a dispatcher.
 -- KEYS: index tenant classes live waiting meta due wake sleepers parked seqs
--- DERIVES: lane ready settled known
--- ARGV: now tenant_id check_settled n_specs ...
--- REST: n_specs pairs (digest, spec), then 3 per task: id, "level digest start_by eta deadline body_digest", body
+-- DERIVES: lane ready settled known canvas
+-- ARGV: now tenant_id check_settled n_specs n_follow ...
+-- REST: n_specs pairs (digest, spec), n_follow pairs (id, what follows its end), then 3 per task: id,
+--   "level digest start_by eta deadline body_digest", body
 -- RETURNS: {"unknown"} or {"ok", one letter per task, depth, limit, average cost in ms, in flight}
 -- letters: q queued, e exists already, c conflict, f full, p its time is past
 -- include: base index record lane settled wake
@@ -17,6 +18,12 @@ for _ = 1, tonumber(n_specs) do
   at = at + 2
 end
 
+local follow = {}
+for _ = 1, tonumber(n_follow) do
+  follow[REST[at]] = REST[at + 1]
+  at = at + 2
+end
+
 local function moment(text)
   if string.byte(text) == 43 then return now_ms + tonumber(string.sub(text, 2)) end
   return tonumber(text)
@@ -28,7 +35,7 @@ local known = hmget(index, ids)
 local past = check_settled == '1' and recall(now_ms, ids) or {}
 
 local letters, seen, lanes, order, delayed = {}, {}, {}, {}, 0
-local entries, parkings, dues, class_counts = {}, {}, {}, {}
+local entries, parkings, dues, class_counts, follows = {}, {}, {}, {}, {}
 for n = 1, #ids do
   local id, base = ids[n], at + (n - 1) * 3
   local level, digest, start_by, eta, deadline, body_digest =
@@ -51,6 +58,10 @@ for n = 1, #ids do
     letters[n] = 'q'
     depth = depth + 1
     seen[id] = body_digest
+    if follow[id] then
+      follows[#follows + 1] = id
+      follows[#follows + 1] = follow[id]
+    end
     local class = pool .. '.' .. digest
     if deadline > 0 and (start_by == 0 or deadline < start_by) then start_by = deadline end
     if not class_counts[class] then class_counts[class] = {digest = digest, all = 0, lanes = 0} end
@@ -106,6 +117,7 @@ if added > 0 then
   bulk('HSET', index, entries)
   if #parkings > 0 then bulk('HSET', parked, parkings) end
   if #dues > 0 then bulk('ZADD', due, dues) end
+  if #follows > 0 then bulk('HSET', P .. 'canvas', follows) end
   redis.call('HINCRBY', tenant, 'depth', added)
   -- Of several classes one is named: its claim tells of the others.
   wake_up(math.max(1, queued), queued > 0 and lanes[order[1]].class)
