@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import redis
 import redis.asyncio
-from celery.backends.redis import RedisBackend, ResultConsumer
+from celery.backends.redis import RedisBackend
 from celery.exceptions import TimeoutError as CeleryTimeout
 
 from godel_tasks.dispatch.config import CellStore
@@ -122,7 +122,7 @@ class _WatchedAsyncExecutor(AsyncExecutor):
         return reply
 
 
-class _Consumer(ResultConsumer):
+class _Consumer(RedisBackend.ResultConsumer):  # type: ignore[valid-type,misc]
     def _wait_for_pubsub(self, pubsub: Any, timeout: float | None) -> bool:  # noqa: ARG002
         # A fake connection has no socket to wait on.
         time.sleep(_LOOK_EVERY_S)
@@ -141,7 +141,9 @@ class FakeBackend(RedisBackend):
     def _create_client(self, **_params: Any) -> redis.Redis:
         return self._runtime.client()
 
-    def wait_for_pending(self, result: Any, timeout: float | None = None, **options: Any) -> Any:
+    def wait_for_pending(  # type: ignore[override]
+        self, result: Any, timeout: float | None = None, **options: Any
+    ) -> Any:
         """Celery's; but who has set no timeout is not left waiting for ever."""
         try:
             return super().wait_for_pending(

@@ -9,9 +9,9 @@ from godel_tasks.clock import SystemClock
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.instances.handlers import Handler
 from godel_tasks.instances.server.process import InstanceProcess, ProcessOptions
+from godel_tasks.process import loop_factory
 from godel_tasks.runtime import open_registrar
 from godel_tasks.settings import Settings
-from godel_tasks.worker.service import loop_factory
 
 
 class InstanceThread:
