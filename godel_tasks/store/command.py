@@ -7,8 +7,9 @@ them, and hands each reply to the command's own decoder.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from godel_tasks.store.script import Script, load
 
@@ -16,8 +17,7 @@ T = TypeVar("T")
 Argument = str | bytes | int | float
 
 
-@dataclass(frozen=True, slots=True)
-class Command(Generic[T]):
+class Command(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """One call: a script or a plain command, and how to read its reply."""
 
     parts: tuple[Argument, ...]
