@@ -87,10 +87,11 @@ class Dispatcher:
         at = "draining" if self.feeder.draining else "at work"
         return f"<Dispatcher {self.name} {at}, {len(self.flights)} in flight>"
 
-    def stop(self, *, drain: bool = True) -> None:
-        """Drain: claim nothing new, finish what runs, hand back what was not sent. Without `drain`
-        what runs is left at once, to be adopted by the next dispatcher."""
-        self._patience_s = self._config.drain_timeout_s if drain else 0.0
+    def stop(self, *, patience_s: float | None = None) -> None:
+        """Drain: claim nothing new, finish what runs, hand back what was not sent. What has not
+        ended after `patience_s` (the configured time, if it is None) is left, to be adopted by the
+        next dispatcher."""
+        self._patience_s = self._config.drain_timeout_s if patience_s is None else patience_s
         self._stop.set()
         self.feeder.draining = True
         self.feeder.pulse.set()

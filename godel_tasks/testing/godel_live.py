@@ -129,7 +129,7 @@ class LiveGodel:
         # In this order: an instance waits for a while to tell its dispatcher what it gave up.
         for instance in self._instances:
             instance.stop()
-        self._service.stop(drain=False)
+        self._service.stop(patience_s=0.0)
         if self._crashed:
             raise WorkerError("the dispatcher crashed", hint="its traceback is in the output")
 

@@ -50,17 +50,18 @@ class DispatchService:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self, *, drain: bool = True) -> None:
-        """Drain and wait for the end. Without `drain`, what runs is left to be adopted."""
+    def stop(self, *, patience_s: float | None = None) -> None:
+        """Drain and wait for the end. What has not ended after `patience_s` (None: as configured)
+        is left to be adopted."""
         self._stopping = True
-        self._tell_to_stop(drain)
+        self._tell_to_stop(patience_s)
         while self._thread.is_alive():
             # In short waits, so that a second signal is handled meanwhile.
             self._thread.join(0.1)
 
     def hurry(self) -> None:
         """End the draining: what runs is left to be adopted. For signal handlers, too."""
-        self._tell_to_stop(drain=False)
+        self._tell_to_stop(0.0)
 
     def pause(self) -> None:
         """Claim nothing until `resume`, or until this process ends."""
@@ -86,8 +87,8 @@ class DispatchService:
     def _view_current(self) -> DispatchView | None:
         return self._current.view() if self._current is not None else None
 
-    def _tell_to_stop(self, drain: bool) -> None:
-        self._on_loop(lambda: self._stop_current(drain))
+    def _tell_to_stop(self, patience_s: float | None) -> None:
+        self._on_loop(lambda: self._stop_current(patience_s))
 
     def _on_loop(self, act: Callable[[], None]) -> bool:
         """Whether there is a loop that will do it."""
@@ -106,9 +107,9 @@ class DispatchService:
             else:
                 self._current.resume()
 
-    def _stop_current(self, drain: bool) -> None:
+    def _stop_current(self, patience_s: float | None) -> None:
         if self._current is not None:
-            self._current.stop(drain=drain)
+            self._current.stop(patience_s=patience_s)
 
     def _run(self) -> None:
         try:

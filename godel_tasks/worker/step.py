@@ -94,8 +94,9 @@ class DispatchStep(bootsteps.StartStopStep):
         self.service.stop()
         self._mirror.stop()
 
-    def terminate(self, _worker: Any) -> None:
-        self.service.stop(drain=False)
+    def terminate(self, worker: Any) -> None:
+        # Celery's soft shutdown counts its own requests only; it is 0 when it is turned off.
+        self.service.stop(patience_s=worker.app.conf.worker_soft_shutdown_timeout)
         self._mirror.stop()
 
     def info(self, _worker: Any) -> dict[str, Any]:  # type: ignore[override]

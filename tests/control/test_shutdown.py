@@ -1,0 +1,115 @@
+"""QUIT, INT, the soft shutdown and REMAP_SIGTERM mean for a dispatcher what they mean for a worker.
+
+TERM is in tests/workers/test_draining.py.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from godel_tasks.results import GodelResult
+from tests.control.conftest import broadcast
+from tests.helpers import wait_until
+from tests.workers.conftest import ASYNC
+from tests.world import World
+
+#: Seconds of soft shutdown of the dispatcher `soft`.
+SOFT_S = 2
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Dispatchers that are each told to end in another way, and `heir`, which stays."""
+    with World(tmp_path_factory.mktemp("shutdown")) as world:
+        print(f"logs: {world.logs}")
+        world.instance("wide", ASYNC, "--capacity", "30", ready=False)
+        world.dispatcher("heir", ready=False)
+        world.dispatcher("soft", f"worker.soft_shutdown_timeout={SOFT_S}", ready=False)
+        world.dispatcher("interrupted", ready=False)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("REMAP_SIGTERM", "SIGQUIT")
+            world.dispatcher("remapped", "worker.soft_shutdown_timeout=0", ready=False)
+        for name in ("heir", "soft", "interrupted", "remapped"):
+            world.processes[name].wait_for("ready.")
+        world.tenant("acme")
+        yield world
+
+
+def held_by(world: World, name: str, *sleeps: float) -> list[GodelResult]:
+    """Tasks that sleep so long, and that this dispatcher runs."""
+    others = [p.name for p in world.processes.values() if p.alive and p.name != "wide"]
+    others.remove(name)
+    for other in others:
+        broadcast(world, "godel_pause", other)
+    results = [world.submit("acme", {"sleep": seconds}) for seconds in sleeps]
+    for result in results:
+        wait_until(lambda r=result: world.state(r.id) == "RUNNING", description="it runs")  # type: ignore[misc]
+        assert world.owner(result.id) == name
+    for other in others:
+        broadcast(world, "godel_resume", other)
+    return results
+
+
+def taken_over(world: World, result: GodelResult) -> None:
+    """By another dispatcher, in the attempt that runs already."""
+    wait_until(lambda: world.state(result.id) == "RUNNING", description="it runs", timeout=10)
+    assert world.owner(result.id) in ("heir", "interrupted", "remapped")
+    assert len(world.starts(result.id)) == 1
+    result.revoke(terminate=True)
+    wait_until(lambda: not world.state(result.id), description="it ended", timeout=10)
+
+
+def test_quit_gives_what_runs_the_soft_time_and_leaves_the_rest_to_others(world: World):
+    # Given a dispatcher with a soft shutdown of 2 s, one task that ends within that, and one not
+    soon, late = held_by(world, "soft", 1.5, 60)
+    # When it gets QUIT
+    began = time.monotonic()
+    world.processes["soft"].send(signal.SIGQUIT)
+    # Then it lets the first one end, and leaves when its time is up
+    world.processes["soft"].wait(10)
+    assert SOFT_S - 0.5 < time.monotonic() - began < SOFT_S + 3
+    assert soon.get(timeout=1) == {"attempt": 1, "instance": "wide"}
+    assert len(world.starts(soon.id)) == 1
+    # And the other one runs on, and is somebody else's: no attempt was lost
+    wait_until(lambda: world.owner(late.id) != "soft", description="it is taken over", timeout=10)
+    taken_over(world, late)
+
+
+def test_remap_sigterm_makes_term_a_cold_shutdown(world: World):
+    # Given a dispatcher under REMAP_SIGTERM=SIGQUIT without soft shutdown, with a running task
+    (result,) = held_by(world, "remapped", 60)
+    # When it gets TERM
+    began = time.monotonic()
+    world.processes["remapped"].terminate()
+    # Then it leaves at once
+    world.processes["remapped"].wait(10)
+    assert time.monotonic() - began < 3
+    # And the task runs on under another one
+    wait_until(lambda: world.owner(result.id) != "remapped", description="taken over", timeout=10)
+    taken_over(world, result)
+
+
+def test_the_first_interrupt_drains_and_the_second_leaves(world: World):
+    # Given a dispatcher with a running task
+    (result,) = held_by(world, "interrupted", 60)
+    process = world.processes["interrupted"]
+    # When it is interrupted (Ctrl-C)
+    process.send(signal.SIGINT)
+    # Then it drains
+    drained = "interrupted"
+    wait_until(
+        lambda: broadcast(world, "stats", drained) == {} or "Warm" in process.text(),
+        description="it drains",
+    )
+    assert process.alive
+    assert world.owner(result.id) == "interrupted"
+    # When it is interrupted again
+    process.send(signal.SIGINT)
+    # Then it leaves at once, and the task runs on under another one
+    process.wait(10)
+    wait_until(lambda: world.owner(result.id) == "heir", description="taken over", timeout=10)
+    taken_over(world, result)
