@@ -265,7 +265,7 @@ class Scenario:
 
         elif dice >= 8 and process.running:
             # A rolling restart, patient or not.
-            stop = partial(dispatcher.stop, drain=rng.random() < 0.5)
+            stop = partial(dispatcher.stop, patience_s=None if rng.random() < 0.5 else 0.0)
             self.loop.call_soon(stop, context=process.context)
 
     def replace_dead(self) -> None:
