@@ -9,7 +9,7 @@
 Each takes its turn on a fresh embedded server (AOF every second) with nothing else running: its
 client enqueues the backlog, one message a task, then its workers start and drain it. Timed from the
 first to the last stored result; then every task has to be acknowledged, and its result read back as
-successful by the library itself. `--variants` runs every variant of settings that was tried, once.
+successful by the library itself. `--variants` runs every variant of settings that was tried.
 
 The first run installs the peers under build/peers/, from locks, with pip and npm.
 """
@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import statistics
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.calibrate import calibrate
-from benchmarks.common import emit, machine, medians, tidy
+from benchmarks.common import emit, machine, tidy
 from benchmarks.peers.arq import ArqPeer
 from benchmarks.peers.bullmq import BullMQPeer
 from benchmarks.peers.celery import CeleryPeer
@@ -92,9 +93,7 @@ async def measure(peers: Sequence[Peer], *, tasks: int, rounds: int) -> dict[str
                 not_measured[peer.name] = str(reason)
                 say(f"{peer.name} is not measured: {reason}")
     whole = {name: rates for name, rates in seen.items() if name not in not_measured}
-    figures = {
-        name: medians([{name: rate} for rate in rates])[name] for name, rates in whole.items()
-    }
+    figures = {name: tidy(statistics.median(rates)) for name, rates in whole.items()}
     return {
         **figures,
         "about": {
@@ -110,15 +109,16 @@ async def measure(peers: Sequence[Peer], *, tasks: int, rounds: int) -> dict[str
     }
 
 
-async def try_variants(peers: Sequence[Peer], *, tasks: int) -> dict[str, Any]:
-    """`{name: [[settings, tasks_per_s or why not], ...]}`, one drain each."""
+async def try_variants(peers: Sequence[Peer], *, tasks: int, rounds: int) -> dict[str, Any]:
+    """`{name: [[settings, tasks_per_s or why not], ...]}`, the median of the rounds."""
     not_measured: dict[str, str] = {}
     tried: dict[str, Any] = {}
     for peer in prepared(peers, not_measured):
         tried[peer.name] = []
         for settings in peer.variants:
             try:
-                answer: Any = tidy(await turn(peer, settings, tasks))
+                rates = [await turn(peer, settings, tasks) for _ in range(rounds)]
+                answer: Any = tidy(statistics.median(rates))
             except NotMeasured as reason:
                 answer = str(reason)
             tried[peer.name].append([dict(settings), answer])
@@ -132,13 +132,16 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=TASKS, help="of a drain; see about.settings")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
-    parser.add_argument("--variants", action="store_true", help="try the other settings too, once")
+    parser.add_argument(
+        "--variants", action="store_true", help="compare the settings that were tried"
+    )
     options = parser.parse_args()
     chosen = [peer for peer in PEERS if peer.name in options.only]
+    rounds = max(1, options.rounds)
     work = (
-        try_variants(chosen, tasks=options.tasks)
+        try_variants(chosen, tasks=options.tasks, rounds=rounds)
         if options.variants
-        else measure(chosen, tasks=options.tasks, rounds=max(1, options.rounds))
+        else measure(chosen, tasks=options.tasks, rounds=rounds)
     )
     emit(asyncio.run(work), as_json=options.json)
 

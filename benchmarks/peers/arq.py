@@ -13,10 +13,10 @@ APP = "benchmarks.peers.apps.arq_app"
 class ArqPeer(PythonPeer):
     name = "arq"
     variants = (
-        {"workers": 2, "max_jobs": 100, "poll_delay_s": 0.01},
         {"workers": 1, "max_jobs": 100, "poll_delay_s": 0.01},
-        {"workers": 2, "max_jobs": 1000, "poll_delay_s": 0.01},
-        {"workers": 2, "max_jobs": 10, "poll_delay_s": 0.01},
+        {"workers": 1, "max_jobs": 20, "poll_delay_s": 0.001},
+        {"workers": 1, "max_jobs": 1000, "poll_delay_s": 0.01},
+        {"workers": 2, "max_jobs": 100, "poll_delay_s": 0.001},
         {"workers": 2, "max_jobs": 100, "poll_delay_s": 0.5},
     )
     fixed = "keep_result 3600 s, log_results off, uvloop, hiredis"

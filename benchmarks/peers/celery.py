@@ -15,9 +15,11 @@ class CeleryPeer(GodelsPythonPeer):
     share = 0.5
     variants = (
         {"workers": 2, "pool": "solo", "concurrency": 1, "prefetch_multiplier": 128},
+        {"workers": 2, "pool": "solo", "concurrency": 1, "prefetch_multiplier": 4},
+        {"workers": 2, "pool": "solo", "concurrency": 1, "prefetch_multiplier": 1000},
+        {"workers": 3, "pool": "solo", "concurrency": 1, "prefetch_multiplier": 128},
         {"workers": 1, "pool": "prefork", "concurrency": 2, "prefetch_multiplier": 128},
         {"workers": 1, "pool": "prefork", "concurrency": 2, "prefetch_multiplier": 4},
-        {"workers": 1, "pool": "threads", "concurrency": 2, "prefetch_multiplier": 128},
         {"workers": 2, "pool": "threads", "concurrency": 4, "prefetch_multiplier": 128},
     )
     fixed = "task_acks_late, results kept, no gossip, mingle or heartbeat, hiredis"

@@ -13,11 +13,12 @@ from godel_tasks.supervisor.spec import ProcessSpec
 class DramatiqPeer(PythonPeer):
     name = "dramatiq"
     variants = (
-        {"processes": 2, "threads": 1, "queue_prefetch": 0},
-        {"processes": 2, "threads": 4, "queue_prefetch": 0},
-        {"processes": 2, "threads": 8, "queue_prefetch": 0},
-        {"processes": 2, "threads": 1, "queue_prefetch": 100},
+        {"processes": 2, "threads": 2, "queue_prefetch": 1000},
         {"processes": 2, "threads": 2, "queue_prefetch": 100},
+        {"processes": 2, "threads": 4, "queue_prefetch": 100},
+        {"processes": 2, "threads": 1, "queue_prefetch": 100},
+        {"processes": 2, "threads": 8, "queue_prefetch": 1000},
+        {"processes": 2, "threads": 8, "queue_prefetch": 0},
     )
     fixed = "default middleware and Results(RedisBackend), store_results, hiredis"
     note = "One queue without tenants; always acknowledges after the run; results for 10 minutes."
