@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from logging.handlers import WatchedFileHandler
 
 import structlog
 
@@ -12,8 +13,9 @@ import structlog
 CHATTER = ("celery.beat", "celery.worker.strategy", "celery.app.trace", "redis")
 
 
-def configure_logs(level: str = "INFO", form: str = "console") -> None:
-    """Send every record of this process to stderr, one line each. `form` is "console" or "json"."""
+def configure_logs(level: str = "INFO", form: str = "console", file: str = "") -> None:
+    """Send every record of this process to stderr, or to the end of a file, one line each. `form`
+    is "console" or "json"."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -26,14 +28,17 @@ def configure_logs(level: str = "INFO", form: str = "console") -> None:
         shared.append(structlog.processors.format_exc_info)
         renderer = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=not file and sys.stderr.isatty(), pad_event_to=0
+        )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    # A file that logrotate has moved away is opened anew.
+    handler = WatchedFileHandler(file) if file else logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

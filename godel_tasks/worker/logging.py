@@ -7,22 +7,31 @@ from typing import Any, cast
 
 from celery import signals
 from celery.app.log import Logging
+from celery.utils.nodenames import node_format
 
 from godel_tasks.runtime import runtime_of
 from godel_tasks.telemetry.logs import configure_logs
 
 
 class GodelLogging(Logging):
-    """`app.log` of Godel's apps. A log file, or a `setup_logging` receiver of the user's, wins."""
+    """`app.log` of Godel's apps. A `setup_logging` receiver of the user's wins."""
 
     def setup_logging_subsystem(
-        self, loglevel: Any = None, logfile: Any = None, *args: Any, **kwargs: Any
+        self,
+        loglevel: Any = None,
+        logfile: Any = None,
+        *args: Any,
+        hostname: str | None = None,
+        **kwargs: Any,
     ) -> Any:
-        if logfile or signals.setup_logging.receivers:
-            return super().setup_logging_subsystem(loglevel, logfile, *args, **kwargs)
+        if signals.setup_logging.receivers:
+            return super().setup_logging_subsystem(
+                loglevel, logfile, *args, hostname=hostname, **kwargs
+            )
         if not self.already_setup:
             # Celery has no public way to say that logging is set up for every app.
             cast("Any", Logging)._setup = True  # noqa: SLF001
             settings = runtime_of(self.app).settings
-            configure_logs(settings.log_level, settings.log_format)
+            file = str(node_format(logfile, hostname) if hostname else logfile) if logfile else ""
+            configure_logs(settings.log_level, settings.log_format, file)
         return None

@@ -6,19 +6,21 @@ TERM is in tests/workers/test_draining.py.
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from godel_tasks.results import GodelResult
-from tests.control.conftest import broadcast
+from tests.control.conftest import broadcast, celery
 from tests.helpers import wait_until
 from tests.workers.conftest import ASYNC
-from tests.world import World
+from tests.world import REPOSITORY, World
 
 #: Seconds of soft shutdown of the dispatcher `soft`.
-SOFT_S = 2
+SOFT_S = 1
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +66,8 @@ def taken_over(world: World, result: GodelResult) -> None:
 
 
 def test_quit_gives_what_runs_the_soft_time_and_leaves_the_rest_to_others(world: World):
-    # Given a dispatcher with a soft shutdown of 2 s, one task that ends within that, and one not
-    soon, late = held_by(world, "soft", 1.5, 60)
+    # Given a dispatcher with a soft shutdown of 1 s, one task that ends within that, and one not
+    soon, late = held_by(world, "soft", 0.7, 60)
     # When it gets QUIT
     began = time.monotonic()
     world.processes["soft"].send(signal.SIGQUIT)
@@ -113,3 +115,44 @@ def test_the_first_interrupt_drains_and_the_second_leaves(world: World):
     process.wait(10)
     wait_until(lambda: world.owner(result.id) == "heir", description="taken over", timeout=10)
     taken_over(world, result)
+
+
+def test_celery_multi_starts_restarts_and_stops_workers(world: World, tmp_path: Path):
+    def multi(verb: str) -> None:
+        words = (
+            "-A",
+            "godel_tasks",
+            f"--pidfile={tmp_path}/%n.pid",
+            f"--logfile={tmp_path}/%n.log",
+        )
+        subprocess.run(
+            celery("multi", verb, "m1", *words, "--without-gossip", "--without-mingle"),
+            cwd=REPOSITORY, env=world.env(), capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+
+    def pid() -> int:
+        """Of the worker that dispatches."""
+        wait_until(lambda: leases("m1"), description="it has a lease", timeout=20)
+        number = int((tmp_path / "m1.pid").read_text())
+        world.guard.watch(number)
+        return number
+
+    def leases(name: str) -> list[str]:
+        return [lease for lease in world.leases() if lease.startswith(f"{name}@")]
+
+    # Given a worker that `celery multi` started
+    multi("start")
+    first, lease = pid(), leases("m1")
+    # When it is restarted
+    multi("restart")
+    # Then another process dispatches in its place
+    wait_until(lambda: leases("m1") not in ([], lease), description="the next one", timeout=20)
+    assert pid() != first
+    assert "dispatcher.up" in (tmp_path / "m1.log").read_text()
+    # When it is stopped
+    multi("stop")
+    # Then it ends in good order: nothing is left of it but its log
+    wait_until(
+        lambda: [path.name for path in tmp_path.iterdir()] == ["m1.log"], description="it ends"
+    )
+    assert leases("m1") == []
