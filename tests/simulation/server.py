@@ -6,8 +6,10 @@ import asyncio
 import contextvars
 import random
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import msgspec
 
 from godel_tasks.errors import StoreUnavailable
 from godel_tasks.store.command import Command, plain, text
@@ -163,7 +165,7 @@ class SimServer:
             return command
         at = 3 + int(command.parts[2]) + script.args.index("now")
         parts = (*command.parts[:at], self.now_ms, *command.parts[at + 1 :])
-        return replace(command, parts=parts)
+        return msgspec.structs.replace(command, parts=parts)
 
     # ------------------------------------------------------------------------- blocking pops
 
