@@ -50,6 +50,20 @@ class GodelCelery(Celery):
         """Raises: SettingsError."""
         return Runtime(load_settings())
 
+    def finalize(self, auto: bool = False) -> None:
+        """Celery's, which cannot be made good once it has failed half-way: so first what may fail.
+
+        Raises: SettingsError, StoreUnavailable.
+        """
+        if not self.finalized:  # type: ignore[attr-defined]
+            _ = self.godel.urls
+        super().finalize(auto)
+
+    def _load_config(self) -> Any:
+        """As `finalize`."""
+        _ = self.godel.urls
+        return super()._load_config()  # type: ignore[misc]
+
     def server_settings(self) -> dict[str, Any]:
         """Celery's settings that hang on where Godel's servers are."""
         urls = self.godel.urls
