@@ -74,4 +74,4 @@ def _close(app: Celery) -> None:
     backend = state["_backend_cache"] or getattr(state["_local"], "backend", None)
     if backend is not None and hasattr(backend, "result_consumer"):
         backend.result_consumer.stop()
-        backend.client.close()
+        backend.client.connection_pool.disconnect()

@@ -6,6 +6,7 @@ its own, so that a handler may be any function: a closure, a mock, one with a br
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -130,6 +131,7 @@ class LiveGodel:
         for instance in self._instances:
             instance.stop()
         self._service.stop(patience_s=0.0)
+        gc.unfreeze()  # the dispatcher froze what start-up made, and this process goes on
         if self._crashed:
             raise WorkerError("the dispatcher crashed", hint="its traceback is in the output")
 
