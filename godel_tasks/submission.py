@@ -70,6 +70,7 @@ def as_new_task(task: AdmittedTask) -> NewTask:
         task.eta,
         task.deadline,
         task.body_digest,
+        task.canvas,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from godel_tasks.clock import Clock
 from godel_tasks.domain.task import OnUncertain
@@ -18,6 +18,9 @@ from godel_tasks.store.lookup import LookupCommands
 from godel_tasks.store.queue import GlobalTaskQueue
 from godel_tasks.store.registry import InstanceRegistry
 from godel_tasks.store.tenants import TenantCommands
+
+if TYPE_CHECKING:
+    from godel_tasks.dispatch.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,15 @@ class ResultSink(Protocol):
         ...
 
 
+class Follower(Protocol):
+    """Does what follows from the end of a task: links, the next of a chain, its part in a chord."""
+
+    def follow(self, task_id: str, outcome: Outcome, canvas: bytes) -> bool:
+        """All of it; False when some has to wait: then call again, later. Blocks. May be repeated,
+        also by another process."""
+        ...
+
+
 class Waker(Protocol):
     """Blocks until a cell has a token for us."""
 
@@ -93,3 +105,5 @@ class Ports:
     cells: tuple[CellStore, ...]
     registry: InstanceRegistry
     bus: EventBus
+    #: None: no task that anything follows may be submitted.
+    follower: Follower | None = None

@@ -161,6 +161,7 @@ class Dispatcher:
         self._spawn(self.fleet.run())
         self._spawn(self.feeder.run())
         self._spawn(self._publisher.run())
+        self._spawn(self._publisher.followups.run())
         self._spawn(self._housekeeping.watch_flights())
         self._spawn(self._housekeeping.watch_slowly())
         for view in self.feeder.cells:

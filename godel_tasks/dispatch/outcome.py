@@ -31,6 +31,8 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     traceback: str = ""
     ignore_result: bool = False
     correlation_id: str = ""
+    #: Something follows it, or may: a script that ends a task does not look into its body.
+    followed: bool = False
 
     @property
     def state(self) -> TaskState:
@@ -54,7 +56,7 @@ def decode_outcome(entry: bytes) -> Outcome:
         return _decoder.decode(entry)
     letter, tenant_id, at_ms, text = entry[1:].decode().split(" ", 3)
     if letter == "S":
-        return Outcome(letter, tenant_id, int(at_ms), result=text.encode())
+        return Outcome(letter, tenant_id, int(at_ms), result=text.encode(), followed=True)
     return Outcome(
         letter,
         tenant_id,
@@ -62,10 +64,12 @@ def decode_outcome(entry: bytes) -> Outcome:
         error_type="TaskUnroutable" if text.startswith("no instance") else "TaskError",
         error_module=_ERROR_MODULE,
         error_message=text,
+        followed=True,
     )
 
 
-def _error(outcome: Outcome) -> tuple[str, dict[str, Any]]:
+def celery_error(outcome: Outcome) -> tuple[str, dict[str, Any]]:
+    """The state of a task that did not succeed, and its exception, as Celery stores them."""
     if outcome.letter == "F":
         return "FAILURE", {
             "exc_type": outcome.error_type,
@@ -80,21 +84,32 @@ def _error(outcome: Outcome) -> tuple[str, dict[str, Any]]:
     }
 
 
-def celery_meta(task_id: str, outcome: Outcome) -> bytes:
+class _Canvas(msgspec.Struct):
+    children: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+_canvas_decoder = msgspec.json.Decoder(_Canvas)
+_NO_CHILDREN = msgspec.Raw(b"[]")
+
+
+def celery_meta(task_id: str, outcome: Outcome, canvas: bytes = b"") -> bytes:
     """The task's result in the format of Celery's Redis backend, with what Godel knows beside it
-    under "godel" (which Celery ignores)."""
+    under "godel" (which Celery ignores). `canvas` says what follows it."""
+    children = _NO_CHILDREN
     if outcome.letter == "S":
         status: str = "SUCCESS"
         result: Any = msgspec.Raw(outcome.result or b"null")
+        if canvas:
+            children = _canvas_decoder.decode(canvas).children
     else:
-        status, result = _error(outcome)
+        status, result = celery_error(outcome)
     done = datetime.fromtimestamp(outcome.at_ms / 1000, UTC).isoformat()
     return _json.encode(
         {
             "status": status,
             "result": result,
             "traceback": outcome.traceback or None,
-            "children": [],
+            "children": children,
             "date_done": done,
             "task_id": task_id,
             "godel": {

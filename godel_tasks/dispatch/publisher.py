@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from itertools import islice
 
 from godel_tasks.dispatch.config import CellStore, Ports
+from godel_tasks.dispatch.followups import Followups
 from godel_tasks.dispatch.insist import insist
 from godel_tasks.dispatch.outcome import Outcome, celery_meta, decode_outcome
 from godel_tasks.dispatch.telling import tell_published
@@ -32,6 +33,7 @@ class Publisher:
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self.followups = Followups(ports, dispatcher)
 
     def add(self, cell: int, outcomes: Mapping[str, Outcome]) -> None:
         """Outcomes whose entries are in this dispatcher's outbox already."""
@@ -64,7 +66,8 @@ class Publisher:
         entries = await insist(
             self._ports, lambda: cell.leases.own_outbox(dispatcher=self._dispatcher)
         )
-        strange = entries.keys() - self._pending.get(cell.cell, {}).keys()
+        known = self._pending.get(cell.cell, {}).keys() | self.followups.known(cell.cell)
+        strange = entries.keys() - known
         again = strange & self._strangers.get(cell.cell, frozenset())
         self._strangers[cell.cell] = frozenset(strange)
         if again:
@@ -81,15 +84,16 @@ class Publisher:
                 self._idle.set()
 
     async def drained(self) -> None:
-        """Wait until nothing is left to publish."""
+        """Wait until nothing is left to publish, and what can follow now has followed."""
         await self._idle.wait()
+        await self.followups.drained()
 
     async def _publish(self, cell: CellStore) -> None:
         pending = self._pending[cell.cell]
         batch = dict(islice(pending.items(), _BATCH))
-        task_ids = list(batch)
+        canvas = await self._canvas(cell, batch)
         results = [
-            (task_id, celery_meta(task_id, outcome))
+            (task_id, celery_meta(task_id, outcome, canvas.get(task_id, b"")))
             for task_id, outcome in batch.items()
             if not outcome.ignore_result
         ]
@@ -99,10 +103,20 @@ class Publisher:
                 break
             except StoreUnavailable:
                 await self._ports.clock.sleep(_PAUSE_S)
-        await insist(
-            self._ports,
-            lambda: cell.leases.acknowledge_outbox(dispatcher=self._dispatcher, task_ids=task_ids),
-        )
-        for task_id in task_ids:
+        for task_id, what in canvas.items():
+            self.followups.add(cell, task_id, batch[task_id], what)
+        done = [task_id for task_id in batch if task_id not in canvas] if canvas else list(batch)
+        if done:
+            await insist(
+                self._ports,
+                lambda: cell.leases.acknowledge_outbox(dispatcher=self._dispatcher, task_ids=done),
+            )
+        for task_id in batch:
             pending.pop(task_id, None)
         tell_published(self._ports.bus, batch, self._ports.clock.wall_ms() / 1000)
+
+    async def _canvas(self, cell: CellStore, batch: Mapping[str, Outcome]) -> dict[str, bytes]:
+        followed = [task_id for task_id, outcome in batch.items() if outcome.followed]
+        if not followed:
+            return {}
+        return await insist(self._ports, lambda: cell.leases.canvas(task_ids=followed))

@@ -102,6 +102,7 @@ def _outcome(
             completion.result,
             ignore_result=record.body.ignore_result,
             correlation_id=record.body.correlation_id,
+            followed=record.body.followed,
         )
     error_type, module = completion.error_type, completion.error_module
     message = completion.error_message or decision.reason
@@ -128,4 +129,5 @@ def _outcome(
         traceback=completion.traceback,
         ignore_result=record.body.ignore_result,
         correlation_id=record.body.correlation_id,
+        followed=record.body.followed,
     )

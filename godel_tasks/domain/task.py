@@ -121,6 +121,8 @@ class TaskBody(msgspec.Struct, frozen=True, array_like=True, omit_defaults=False
     #: Celery's own options that travel with the task (root_id, parent_id, group_id, ...).
     celery: dict[str, Any] = {}
     ignore_result: bool = False
+    #: Something follows its end: the cell's `canvas` says what.
+    followed: bool = False
 
 
 _body_encoder = msgspec.msgpack.Encoder()

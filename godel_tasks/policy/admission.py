@@ -66,8 +66,11 @@ class TaskRequest(msgspec.Struct, kw_only=True):
     headers: Mapping[str, Any] | None = None
     on_uncertain: str = ""
     ignore_result: bool = False
-    #: Celery's own fields that travel with the task.
+    #: Celery's own fields that travel with the task. They are no part of what it is: the same task
+    #: sent again as part of another group is the same.
     celery: dict[str, Any] = {}
+    #: What follows its end, as the publisher reads it; empty: nothing.
+    canvas: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class AdmittedTask(msgspec.Struct, frozen=True, gc=False):
     eta: str
     deadline: str
     body_digest: str
+    canvas: bytes = b""
 
 
 def _nearest(what: str, given: object, legal: Sequence[str]) -> InvalidTask:
@@ -360,11 +364,15 @@ def admit(
         _headers(request.headers) if request.headers else {},
         request.celery,
         request.ignore_result,
+        bool(request.canvas),
     )
     body = _encoded(content)
     digest = "-"
     if request.task_id is not None:
-        identity = f"{request.tenant_id}\n{int(level)}\n{spec}\n".encode() + body
+        same = body
+        if request.celery or request.canvas:
+            same = encode_body(msgspec.structs.replace(content, celery={}, followed=False))
+        identity = f"{request.tenant_id}\n{int(level)}\n{spec}\n".encode() + same
         digest = hashlib.blake2b(identity, digest_size=9).hexdigest()
     if headers is not None:
         body = _encoded(msgspec.structs.replace(content, headers=_headers(headers)))
@@ -379,4 +387,5 @@ def admit(
         _eta(request),
         _moment("deadline", request.deadline),
         digest,
+        request.canvas,
     )
