@@ -22,7 +22,7 @@ for i = 1, #rows, 2 do
       .. '\n' .. record_of_held(value)
     redis.call('HSET', held_own, id, taken)
     redis.call('HSET', index, id, index_entry(e.state, epoch, e.seq, reaper, e.tenant, e.class, e.level, e.digest, e.flags))
-    if e.flags == 'c' then redis.call('HSET', cancels_own, id, 'reaped') end
+    if e.flags == 'c' then redis.call('HSET', cancels_own, id, redis.call('HGET', cancels_dead, id) or 'somebody') end
     values[#values + 1] = taken
   end
   redis.call('HDEL', held_dead, id)

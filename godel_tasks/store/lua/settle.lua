@@ -83,11 +83,12 @@ for n = 1, #ids do
     end
     local data = REST[n * 3]
     if flags == 'c' then
+      local who = redis.call('HGET', cancels_key(dispatcher), id)
       redis.call('HDEL', cancels_key(dispatcher), id)
       if verb ~= 'T' then
         -- It was to be cancelled while it ran, and now runs nowhere.
         verb, letter, bury = 'T', 'K', '0'
-        data = '!K ' .. tenant .. ' ' .. integer(now_ms) .. ' cancelled'
+        data = '!K ' .. tenant .. ' ' .. integer(now_ms) .. ' cancelled by ' .. (who or 'somebody')
       end
     end
     if verb == 'T' then
