@@ -14,6 +14,7 @@ from typing import Any
 from celery import Celery
 from celery.local import PromiseProxy
 
+from godel_tasks.events import EventBus
 from godel_tasks.runtime import Runtime
 from godel_tasks.settings import load_settings
 from godel_tasks.tasks import SUBMIT_TASK, SubmitTask, refuse_to_run
@@ -44,6 +45,11 @@ class GodelCelery(Celery):
     log_cls = "godel_tasks.worker.logging:GodelLogging"
     #: Its workers dispatch and do nothing else.
     only_dispatch = False
+
+    @cached_property
+    def job_events(self) -> EventBus:
+        """What its control jobs tell."""
+        return EventBus()
 
     @cached_property
     def godel(self) -> Runtime:
@@ -99,7 +105,8 @@ def make_app(
     app.steps["worker"].add("godel_tasks.worker.remote:RemoteStep")
     if dispatch:
         app.steps["worker"].add("godel_tasks.worker.step:DispatchStep")
-    register_jobs(app)
+    app.steps["worker"].add("godel_tasks.worker.signalling:SignalStep")
+    register_jobs(app, app.job_events)
     # Lazy, as all Celery tasks: looked up when it is first used.
     app.task(base=SubmitTask, name=SUBMIT_TASK, typing=False, shared=False)(refuse_to_run)
     return app

@@ -8,12 +8,16 @@ connection to instances, and could only guess whether they still run.
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import Any
 
 import structlog
 from celery import Celery
 
 from godel_tasks.dispatch.outcome import celery_meta, decode_outcome
+from godel_tasks.dispatch.telling import tell_published
+from godel_tasks.events import EventBus
 from godel_tasks.runtime import Runtime, runtime_of
 from godel_tasks.store.command import call
 from godel_tasks.store.keys import SHARED_OUTBOX, result_key
@@ -43,8 +47,9 @@ def schedule() -> dict[str, dict[str, Any]]:
     }
 
 
-def reap(runtime: Runtime) -> int:
-    """Publish what dead dispatchers, and tasks that no dispatcher settled, left in outboxes."""
+def reap(runtime: Runtime, bus: EventBus | None = None) -> int:
+    """Publish what dead dispatchers, and tasks that no dispatcher settled, left in outboxes; `bus`
+    is told."""
     published = 0
     for cell in runtime.cells:
         sources = [SHARED_OUTBOX, PUBLISHER]
@@ -52,11 +57,11 @@ def reap(runtime: Runtime) -> int:
         fleet = runtime.store.run(runtime.registry.fleet())
         sources += [name for name, end in leases.items() if end <= fleet.now_ms]
         for source in sources:
-            published += _publish(runtime, cell, source)
+            published += _publish(runtime, cell, source, bus or EventBus())
     return published
 
 
-def _publish(runtime: Runtime, cell: Any, source: str) -> int:
+def _publish(runtime: Runtime, cell: Any, source: str, bus: EventBus) -> int:
     """Take a source's entries over, publish them, and only then drop them. Two jobs at once do the
     same work twice, with the same bytes."""
     if source != PUBLISHER:
@@ -73,6 +78,7 @@ def _publish(runtime: Runtime, cell: Any, source: str) -> int:
         runtime.results.run(call("publish", keys=keys, args=[expires_s, *metas], decode=int))
     acknowledge = cell.leases.acknowledge_outbox(dispatcher=PUBLISHER, task_ids=list(entries))
     runtime.store.run(acknowledge)
+    tell_published(bus, outcomes, time.time())
     return len(entries)
 
 
@@ -102,10 +108,11 @@ def forget(runtime: Runtime) -> int:
     return dropped
 
 
-def register_jobs(app: Celery) -> None:
-    """Make the jobs known to an app, lazily."""
-    for job in (reap, due, sweep, forget):
-        name = f"godel.control.{job.__name__}"
+def register_jobs(app: Celery, bus: EventBus) -> None:
+    """Make the jobs known to an app, lazily; `bus` is told of what they do."""
+    jobs = {"reap": partial(reap, bus=bus), "due": due, "sweep": sweep, "forget": forget}
+    for word, job in jobs.items():
+        name = f"godel.control.{word}"
 
         def run(self: Any, job: Any = job) -> int:
             count: int = job(runtime_of(self.app))

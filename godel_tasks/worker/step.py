@@ -68,7 +68,7 @@ def _value(argv: Sequence[str], *names: str) -> str | None:
 class DispatchStep(bootsteps.StartStopStep):
     """Runs the dispatch service from the worker's start to its end."""
 
-    requires = ("celery.worker.components:Pool",)
+    requires = ("celery.worker.components:Pool", "godel_tasks.worker.signalling:SignalStep")
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
@@ -81,6 +81,7 @@ class DispatchStep(bootsteps.StartStopStep):
         bus.subscribe(log_event, ClassUnroutable, DispatcherReaped)
         self._mirror = EventMirror(worker, runtime.settings.event_rate)
         bus.subscribe(self._mirror.on_event, *MIRRORED, while_=self._mirror.wanted)
+        worker.godel_signals.watch(bus)
         self.service = DispatchService(runtime, worker.hostname, bus, self._on_crash)
         worker.dispatch_service = self.service
         self._told = 0
