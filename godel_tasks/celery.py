@@ -13,6 +13,7 @@ from typing import Any
 
 from celery import Celery
 from celery.local import PromiseProxy
+from kombu import Exchange, Queue
 
 from godel_tasks.events import EventBus
 from godel_tasks.runtime import Runtime
@@ -80,6 +81,11 @@ class GodelCelery(Celery):
             "result_expires": int(self.godel.settings.result_expires_s),
         }
 
+    def queues(self) -> dict[str, Any]:
+        """The queues of workers that run control jobs: clients' messages come with them."""
+        names = (QUEUE, self.godel.settings.intake_queue)
+        return {"task_queues": [Queue(name, Exchange(name), routing_key=name) for name in names]}
+
 
 def make_app(
     name: str = "godel_tasks", *, dispatch: bool = True, control: bool = True
@@ -102,13 +108,16 @@ def make_app(
             "beat_schedule": schedule(),
         }
     )
+    if control:
+        app.add_defaults(app.queues)
     app.steps["worker"].add("godel_tasks.worker.remote:RemoteStep")
     if dispatch:
         app.steps["worker"].add("godel_tasks.worker.step:DispatchStep")
     app.steps["worker"].add("godel_tasks.worker.signalling:SignalStep")
     register_jobs(app, app.job_events)
     # Lazy, as all Celery tasks: looked up when it is first used.
-    app.task(base=SubmitTask, name=SUBMIT_TASK, typing=False, shared=False)(refuse_to_run)
+    submit = app.task(base=SubmitTask, name=SUBMIT_TASK, bind=True, typing=False, shared=False)
+    submit(refuse_to_run)
     return app
 
 

@@ -100,6 +100,10 @@ class Settings(BaseSettings):
     drain_timeout_s: Seconds = 30
     event_rate: float = Field(default=500, ge=0, allow_inf_nan=False)
 
+    # Clients that send submit_task by name.
+    intake_queue: str = Field(default="godel.intake", min_length=1)
+    intake_patience_s: float = Field(default=15, ge=0, allow_inf_nan=False)
+
     # An instance.
     heartbeat_every_ms: Milliseconds = 1000
     instance_lease_ms: Milliseconds = 3000

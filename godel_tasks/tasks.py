@@ -14,7 +14,7 @@ from typing import Any
 
 from celery import Task
 
-from godel_tasks.errors import InvalidTask
+from godel_tasks.errors import GodelError, InvalidTask
 from godel_tasks.policy.admission import AdmittedTask, TaskRequest, request_of
 from godel_tasks.publishing import Publication, heard
 from godel_tasks.results import GodelResult
@@ -42,8 +42,16 @@ _KEPT_OPTIONS = frozenset({"root_id", "parent_id", "group_id", "group_index", "r
 _REFUSED_OPTIONS = frozenset({"link", "link_error", "chain", "chord"})
 
 
-def refuse_to_run(*_args: Any, **_kwargs: Any) -> None:
-    """What a worker does that is sent the task by name, past Godel's queues."""
+#: In the request of a task that the intake refused: the error.
+REFUSAL = "godel_refusal"
+
+
+def refuse_to_run(self: SubmitTask, *_args: Any, **_kwargs: Any) -> None:
+    """What a worker's pool does with a message that is no task of Godel's: the intake refused it,
+    or never saw it."""
+    refusal = self.request.get(REFUSAL)
+    if isinstance(refusal, GodelError):
+        raise refusal
     raise InvalidTask(
         "submit_task does not run in a Celery worker",
         hint="call submit_task.delay(...): a dispatcher delivers it to an instance",
@@ -54,6 +62,10 @@ class SubmitTask(Task[Any, None]):
     """The class behind `submit_task`."""
 
     abstract = True
+    #: Workers take messages of clients that send it by name into Godel's queues.
+    Strategy = "godel_tasks.worker.intake:strategy"
+    #: What clients did wrong is no error of the worker: logged without a traceback.
+    throws = (GodelError,)
 
     @cached_property
     def _executors(self) -> weakref.WeakKeyDictionary[AbstractEventLoop, AsyncExecutor]:
@@ -83,7 +95,7 @@ class SubmitTask(Task[Any, None]):
         """
         del producer, shadow  # Of a message to the broker; there is none.
         options.update(task_id=task_id, link=link, link_error=link_error)
-        request, require_routable = self._request(args or (), kwargs or {}, options)
+        request, require_routable = self.request_from(args or (), kwargs or {}, options)
         runtime = self._runtime
         if heard():
             with Publication(self.app, self.name, request, runtime.rules) as task:
@@ -98,7 +110,7 @@ class SubmitTask(Task[Any, None]):
 
     async def adelay(self, *args: Any, **kwargs: Any) -> GodelResult:
         """`delay` for an event loop: waits for Redis without blocking it."""
-        request, require_routable = self._request(args, kwargs, {})
+        request, require_routable = self.request_from(args, kwargs, {})
         if require_routable:
             raise InvalidTask("adelay does not take require_routable", hint="use delay")
         runtime = self._runtime
@@ -129,9 +141,14 @@ class SubmitTask(Task[Any, None]):
         return GodelResult(task_id, backend=self.backend, app=self.app, task_name=self.name)
 
     @staticmethod
-    def _request(
+    def request_from(
         args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> tuple[TaskRequest, bool]:
+        """What a call asks for, and whether it has to be routable.
+
+        Raises:
+            InvalidTask: it cannot be asked for.
+        """
         if len(args) > 2:
             raise InvalidTask(
                 f"{len(args)} positional arguments were given",
@@ -151,6 +168,8 @@ class SubmitTask(Task[Any, None]):
                 fields[option] = value
             elif option in _KEPT_OPTIONS and value:
                 kept[option] = value
+            elif option == "time_limit":
+                fields.setdefault("timeout", value)
             elif option in _REFUSED_OPTIONS and value:
                 raise InvalidTask(
                     f"submit_task does not take {option} yet",
