@@ -28,6 +28,7 @@ def _commands() -> Mapping[str, Handler]:
     return {
         "revoke": revoking.revoke,
         "terminate": revoking.terminate,
+        "revoke_by_stamped_headers": revoking.revoke_by_stamped_headers,
         "active": inspecting.active,
         "dump_active": inspecting.active,
         "reserved": inspecting.reserved,

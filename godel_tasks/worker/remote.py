@@ -7,7 +7,7 @@ and the command waits for it no longer than whoever asked does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import structlog
@@ -59,16 +59,19 @@ class Remote:
                 hint="it is very busy, or was stopped for a while; ask again",
             ) from None
 
+    def begin(self, work: Callable[[], T]) -> Future[T]:
+        """Do `work` beside. It must be fit to be repeated: when the connection had died unnoticed
+        (Redis was restarted) it is called once more."""
+        return self._beside.submit(_twice, work)
+
     def ask(self, work: Callable[[], T]) -> T:
-        """What `work` returns. It must be fit to be repeated: when the connection had died
-        unnoticed (Redis was restarted) it is called once more.
+        """What `work` returns, which is done as `begin` does it.
 
         Raises:
             StoreUnavailable: no answer in time; the work may still be done.
         """
-        future = self._beside.submit(_twice, work)
         try:
-            return future.result(ANSWER_WITHIN_S)
+            return self.begin(work).result(ANSWER_WITHIN_S)
         except TimeoutError:
             raise StoreUnavailable(
                 f"Redis has not answered within {ANSWER_WITHIN_S} s",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from celery.exceptions import TaskRevokedError
@@ -110,3 +111,31 @@ def test_what_is_not_godels_stays_celerys(world: World):
         assert "not-godels" in ids
     assert str(stranger.state) == "REVOKED"
     stranger.forget()
+
+
+def test_tasks_are_revoked_by_their_stamps(world: World):
+    # Given tasks of one batch that wait, are delayed and run, and one of another batch
+    def stamped(batch: str, *, wait: bool = False, **options: Any) -> GodelResult:
+        task = world.app.tasks["godel_tasks.submit_task"]
+        fields = {"capabilities": {"nobody": "has-it"}} if wait else {}
+        stamps = {"batch": batch}
+        result = task.apply_async(("acme", {"sleep": 60}), fields, stamps=stamps, **options)
+        assert isinstance(result, GodelResult)
+        return result
+
+    runs, waits = stamped("b1"), stamped("b1", wait=True)
+    delayed, other = stamped("b1", countdown=600), stamped("b2", wait=True)
+    wait_until(lambda: world.state(runs.id) == "RUNNING", description="it runs", timeout=10)
+    # When the batch is revoked
+    answers = broadcast(world, "revoke_by_stamped_headers", headers={"batch": ["b0", "b1"]})
+    # Then what does not run is cancelled, once
+    said = [answer["ok"].rpartition("; ")[2] for answer in answers.values()]
+    assert sum(int(line.split()[0]) for line in said) == 2, said
+    for result in (waits, delayed):
+        revoked(result, "control")
+    assert (str(runs.state), str(other.state)) == ("STARTED", "PENDING")
+    # When it is to be terminated
+    broadcast(world, "revoke_by_stamped_headers", headers=["batch=b1"], terminate=True)
+    # Then what runs is stopped, too
+    revoked(runs, "control")
+    other.revoke()
