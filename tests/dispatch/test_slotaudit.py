@@ -2,47 +2,10 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncIterator
-
-import pytest
-
-from godel_tasks.clock import SystemClock
-from godel_tasks.dispatch.config import CellStore, DispatchConfig, Ports
+from godel_tasks.dispatch.config import DispatchConfig, Ports
 from godel_tasks.dispatch.fleet import FleetView
 from godel_tasks.dispatch.slotaudit import SlotAudit
 from godel_tasks.domain.instance import InstanceConfig
-from godel_tasks.events import EventBus
-from godel_tasks.instances.drivers import driver_named
-from godel_tasks.store.executor import AsyncExecutor, connect_async
-from godel_tasks.store.registry import InstanceRegistry
-
-
-class _Nothing:
-    """Wakes nobody, publishes nothing."""
-
-    async def wait(self, wake_key: str, timeout_s: float) -> str | None:
-        return None
-
-    async def publish(self, results: object) -> None:
-        return None
-
-
-@pytest.fixture
-async def ports(redis_url: str) -> AsyncIterator[Ports]:
-    client = connect_async(redis_url)
-    yield Ports(
-        store=AsyncExecutor(client),
-        waker=_Nothing(),
-        sink=_Nothing(),
-        clock=SystemClock(),
-        rng=random.Random(1),
-        driver_named=driver_named,
-        cells=(CellStore(0), CellStore(1)),
-        registry=InstanceRegistry(),
-        bus=EventBus(),
-    )
-    await client.aclose()
 
 
 async def test_slots_without_an_owner_are_freed_at_the_second_look(ports: Ports) -> None:

@@ -72,7 +72,7 @@ MUTANTS = (
             "slots.setdefault(held.instance_id, {})[held.slot] = key",
             "slots.setdefault(held.instance_id, {})",
         ),
-        (SIMULATION,),
+        (story("tests/dispatch/test_reaper.py"), SIMULATION),
     ),
     Mutant(
         "wake-up lost",
