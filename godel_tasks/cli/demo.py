@@ -1,29 +1,57 @@
-"""`godel demo`: show it all in a minute, with real work and real crashes."""
+"""`godel demo`: show it all in a minute, with real work and real crashes; or beside Celery."""
 
 from __future__ import annotations
 
 import json
 import os
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from godel_tasks.demo.plan import DEFAULT_TASKS, LEAST_TASKS
+from godel_tasks.demo.versus import plan as versus_plan
 
 #: Keep everything up at the end, for looking.
 HOLD = "GODEL_DEMO_HOLD"
 #: Columns where there is no terminal to ask.
 WIDTH_WITHOUT_TERMINAL = 120
+DEFAULT_SECONDS_CAP = 120.0
+DEFAULT_PICTURE = Path("docs/img/versus-celery.svg")
+
+
+class Rival(StrEnum):
+    """Whom Godel is compared with."""
+
+    CELERY = "celery"
 
 
 def demo(
     tasks: Annotated[
-        int, typer.Option(min=LEAST_TASKS, help="Tasks of all three tenants together.")
-    ] = DEFAULT_TASKS,
+        int | None,
+        typer.Option(
+            help=f"Tasks of all three tenants together ({DEFAULT_TASKS:,}); with --versus, tasks "
+            f"that tenant A dumps ({versus_plan.DEFAULT_TASKS:,})."
+        ),
+    ] = None,
     seconds_cap: Annotated[
-        float, typer.Option(min=1, help="Most seconds that the work may take.")
-    ] = 120.0,
+        float | None,
+        typer.Option(
+            min=1,
+            help=f"Most seconds that the work may take ({DEFAULT_SECONDS_CAP:g}); with --versus, "
+            "on each side.",
+        ),
+    ] = None,
+    versus: Annotated[
+        Rival | None,
+        typer.Option(help="Instead: the same work and kills on plain Celery, and on Godel."),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help=f"With --versus: the SVG to draw, a PNG beside it ({DEFAULT_PICTURE})."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="End with one JSON object on stdout; the rest to stderr.")
     ] = False,
@@ -31,17 +59,51 @@ def demo(
     """Show it all in a minute: fair shares, a killed instance, a killed dispatcher, nothing lost.
 
     Everything runs in a folder of its own that is removed at the end. GODEL_DEMO_HOLD=1 keeps it up
-    for looking, until Ctrl-C. Ends with 1 if a task was lost or has two results.
-    """
-    from godel_tasks.demo.run import DemoOptions, run_demo
-    from godel_tasks.demo.telling import Telling
+    for looking, until Ctrl-C (not with --versus). Ends with 1 if Godel lost a task or a task has
+    two results.
 
+    With --versus celery it takes about four minutes: a tenant dumps 20,000 tasks, another sends one
+    a second, workers are killed, first on plain Celery, then on Godel; and draws what came of it.
+    """
     console = Console(stderr=as_json)
     if not console.is_terminal:
         console = Console(stderr=as_json, width=WIDTH_WITHOUT_TERMINAL)
-    hold = os.environ.get(HOLD, "") not in {"", "0"}
-    report = run_demo(DemoOptions(tasks, seconds_cap, hold), Telling(console))
+    if versus is None:
+        if picture is not None:
+            raise typer.BadParameter("is for --versus celery", param_hint="--picture")
+        report, good = _alone(_at_least(LEAST_TASKS, tasks, DEFAULT_TASKS), seconds_cap, console)
+    else:
+        count = _at_least(versus_plan.LEAST_TASKS, tasks, versus_plan.DEFAULT_TASKS)
+        report, good = _versus(count, seconds_cap, picture or DEFAULT_PICTURE, console)
     if as_json:
         print(json.dumps(report), flush=True)
-    if report["lost"] or report["duplicates"]:
+    if not good:
         raise typer.Exit(1)
+
+
+def _at_least(least: int, given: int | None, default: int) -> int:
+    if given is not None and given < least:
+        raise typer.BadParameter(f"{given} is less than {least}", param_hint="--tasks")
+    return default if given is None else given
+
+
+def _alone(tasks: int, cap_s: float | None, console: Console) -> tuple[dict[str, object], bool]:
+    """The report, and whether all went well."""
+    from godel_tasks.demo.run import DemoOptions, run_demo
+    from godel_tasks.demo.telling import Telling
+
+    hold = os.environ.get(HOLD, "") not in {"", "0"}
+    options = DemoOptions(tasks, DEFAULT_SECONDS_CAP if cap_s is None else cap_s, hold)
+    report = run_demo(options, Telling(console))
+    return report, not (report["lost"] or report["duplicates"])
+
+
+def _versus(
+    tasks: int, cap_s: float | None, picture: Path, console: Console
+) -> tuple[dict[str, object], bool]:
+    from godel_tasks.demo.telling import Telling
+    from godel_tasks.demo.versus.run import VersusOptions, run_versus
+
+    options = VersusOptions(versus_plan.VersusPlan(tasks), picture.absolute(), cap_s)
+    report = run_versus(options, Telling(console))
+    return report, not report["godel"]["lost"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from godel_tasks.demo import checker
 from godel_tasks.demo.display import Snapshot
 from godel_tasks.demo.flower import seen_by_flower
 from godel_tasks.demo.house import House, opened
+from godel_tasks.demo.interrupting import until_interrupted
 from godel_tasks.demo.kills import Killer
 from godel_tasks.demo.plan import DEFAULT_TASKS, KILLS, TENANTS, KillPlan
 from godel_tasks.demo.processes import results_of
@@ -63,7 +63,8 @@ def run_demo(options: DemoOptions, telling: Telling) -> Report:
     keep = True
     try:
         with own_environment(site):
-            report = asyncio.run(_until_interrupted(site, options, telling))
+            story = _story(site, options, telling)
+            report = asyncio.run(until_interrupted(story, telling.say))
         if report is None:
             raise KeyboardInterrupt
         keep = bool(report["lost"] or report["duplicates"])
@@ -76,27 +77,6 @@ def run_demo(options: DemoOptions, telling: Telling) -> Report:
             telling.say(f"Journals and logs are kept in {site.root}", style="bold")
         else:
             site.remove()
-
-
-async def _until_interrupted(site: Site, options: DemoOptions, telling: Telling) -> Report | None:
-    """The report; None after INT, TERM or HUP. Everything has stopped in either case."""
-    loop = asyncio.get_running_loop()
-    story = asyncio.create_task(_story(site, options, telling))
-    interrupted = False
-
-    def interrupt() -> None:
-        nonlocal interrupted
-        if not interrupted:
-            interrupted = True
-            telling.say("stopping", style="dim")
-            story.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, interrupt)
-    try:
-        return await story
-    except asyncio.CancelledError:
-        return None
 
 
 async def _story(site: Site, options: DemoOptions, telling: Telling) -> Report:
