@@ -35,7 +35,8 @@ async def test_a_run_that_may_go_on_keeps_its_slot_and_the_rest_is_free(ports: P
     await run(cell.tenants.put(TenantConfig("acme")))
     await run(registry.register(InstanceConfig("gw-1", "h:1", capacity=3)))
     await run(registry.attend(instance_ids=["gw-1"], lease_ms=60_000, event="instance.registered"))
-    await run(cell.leases.renew(dispatcher="d1", lease_ms=60))
+    for each in ports.cells:
+        await run(each.leases.renew(dispatcher="d1", lease_ms=60))
     task = NewTask("t1", 2, "0", "", encode_body(TaskBody(b"{}")))
     await run(cell.queue.submit(tenant_id="acme", tasks=[task], check_settled=False))
     slots = await run(registry.slots(instance_id="gw-1", generation=1, dispatcher="d1", count=3))
