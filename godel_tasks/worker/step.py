@@ -68,7 +68,11 @@ def _value(argv: Sequence[str], *names: str) -> str | None:
 class DispatchStep(bootsteps.StartStopStep):
     """Runs the dispatch service from the worker's start to its end."""
 
-    requires = ("celery.worker.components:Pool", "godel_tasks.worker.signalling:SignalStep")
+    requires = (
+        "celery.worker.components:Pool",
+        "godel_tasks.worker.signalling:SignalStep",
+        "godel_tasks.worker.tracing:TraceStep",
+    )
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
@@ -82,6 +86,7 @@ class DispatchStep(bootsteps.StartStopStep):
         self._mirror = EventMirror(worker, runtime.settings.event_rate)
         bus.subscribe(self._mirror.on_event, *MIRRORED, while_=self._mirror.wanted)
         worker.godel_signals.watch(bus)
+        worker.godel_traces.watch(bus)
         self.service = DispatchService(runtime, worker.hostname, bus, self._on_crash)
         worker.dispatch_service = self.service
         self._told = 0
