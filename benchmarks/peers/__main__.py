@@ -7,10 +7,11 @@
     about.notes         in what they differ
 
 Each takes its turn on a fresh embedded server (AOF every second) with nothing else running: its
-client enqueues the backlog, one message a task, then its workers start and drain it. Timed from the
-first to the last stored result; then every task has to be acknowledged, and its result read back as
-successful by the library itself. `--variants` runs every variant of settings that was tried.
+client enqueues the backlog, one message a task, then its workers start and drain it. The clock runs
+from the first task taken to the last result stored. Then every task has to be acknowledged, and its
+result read back as successful by the library itself.
 
+`--variants` compares the settings that were tried for each; the first of them is the one measured.
 The first run installs the peers under build/peers/, from locks, with pip and npm.
 """
 
@@ -21,6 +22,7 @@ import asyncio
 import statistics
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.calibrate import calibrate
@@ -48,12 +50,36 @@ ROUNDS = 3
 SERVER = "Valkey as Godel embeds it: unix socket, AOF everysec, noeviction; results in database 1"
 
 
+@dataclass
+class Contender:
+    """A peer with one variant of its settings, and what came out."""
+
+    peer: Peer
+    settings: Settings
+    tasks: int
+    rates: list[float] = field(default_factory=list)
+    failure: str = ""
+
+    async def turn(self) -> None:
+        """Drain once; after a failure never again."""
+        if self.failure:
+            return
+        try:
+            seconds = await drain(self.peer, self.settings, self.tasks)
+        except NotMeasured as reason:
+            self.failure = str(reason)
+            say(f"{self.peer.name} is not measured: {reason}")
+            return
+        self.rates.append(self.tasks / seconds)
+        say(f"{self.peer.name}: {self.tasks} in {seconds:.2f} s, {self.rates[-1]:.0f} /s")
+
+    @property
+    def tasks_per_s(self) -> float:
+        return tidy(statistics.median(self.rates))
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-def tasks_of(peer: Peer, tasks: int) -> int:
-    return max(1, round(tasks * peer.share))
 
 
 def prepared(peers: Sequence[Peer], not_measured: dict[str, str]) -> list[Peer]:
@@ -72,56 +98,49 @@ def prepared(peers: Sequence[Peer], not_measured: dict[str, str]) -> list[Peer]:
     return there
 
 
-async def turn(peer: Peer, settings: Settings, tasks: int) -> float:
-    stretch = await drain(peer, settings, tasks_of(peer, tasks))
-    say(f"{peer.name}: {stretch.tasks_per_s:.0f} /s over {stretch.seconds:.1f} s {dict(settings)}")
-    return stretch.tasks_per_s
+async def take_turns(contenders: Sequence[Contender], rounds: int) -> None:
+    """In turns, so that what the machine does meanwhile hits all of them alike."""
+    for _ in range(rounds):
+        for contender in contenders:
+            await contender.turn()
 
 
 async def measure(peers: Sequence[Peer], *, tasks: int, rounds: int) -> dict[str, Any]:
-    """All figures; peers take turns, so that what the machine does meanwhile hits all alike."""
+    """All figures."""
     not_measured: dict[str, str] = {}
-    there = prepared(peers, not_measured)
-    seen: dict[str, list[float]] = {peer.name: [] for peer in there}
-    for _ in range(rounds):
-        for peer in there:
-            if peer.name in not_measured:
-                continue
-            try:
-                seen[peer.name].append(await turn(peer, peer.variants[0], tasks))
-            except NotMeasured as reason:
-                not_measured[peer.name] = str(reason)
-                say(f"{peer.name} is not measured: {reason}")
-    whole = {name: rates for name, rates in seen.items() if name not in not_measured}
-    figures = {name: tidy(statistics.median(rates)) for name, rates in whole.items()}
+    contenders = [
+        Contender(peer, peer.variants[0], max(1, round(tasks * peer.share)))
+        for peer in prepared(peers, not_measured)
+    ]
+    await take_turns(contenders, rounds)
+    not_measured |= {one.peer.name: one.failure for one in contenders if one.failure}
+    whole = [one for one in contenders if not one.failure]
     return {
-        **figures,
+        **{one.peer.name: one.tasks_per_s for one in whole},
         "about": {
-            "settings": {p.name: {**p.variants[0], "tasks": tasks_of(p, tasks)} for p in there},
-            "fixed": {p.name: p.fixed for p in there},
+            "settings": {one.peer.name: {**one.settings, "tasks": one.tasks} for one in contenders},
+            "fixed": {one.peer.name: one.peer.fixed for one in contenders},
             "server": SERVER,
-            "notes": {p.name: p.note for p in there},
+            "notes": {one.peer.name: one.peer.note for one in contenders},
             "not_measured": not_measured,
-            "rounds": {name: [tidy(rate) for rate in rates] for name, rates in whole.items()},
+            "rounds": {one.peer.name: [tidy(rate) for rate in one.rates] for one in whole},
             "machine": machine(),
             "calibration": calibrate(),
         },
     }
 
 
-async def try_variants(peers: Sequence[Peer], *, tasks: int, rounds: int) -> dict[str, Any]:
-    """`{name: [[settings, tasks_per_s or why not], ...]}`, the median of the rounds."""
+async def compare_variants(peers: Sequence[Peer], *, tasks: int, rounds: int) -> dict[str, Any]:
+    """`{name: [[settings, tasks_per_s or why not], ...]}`, in the order of `Peer.variants`."""
     not_measured: dict[str, str] = {}
     tried: dict[str, Any] = {}
     for peer in prepared(peers, not_measured):
-        tried[peer.name] = []
-        for settings in peer.variants:
-            try:
-                rates = [await turn(peer, settings, tasks) for _ in range(rounds)]
-                answer: Any = tidy(statistics.median(rates))
-            except NotMeasured as reason:
-                answer = str(reason)
-            tried[peer.name].append([dict(settings), answer])
+        count = max(1, round(tasks * peer.share))
+        contenders = [Contender(peer, settings, count) for settings in peer.variants]
+        await take_turns(contenders, rounds)
+        tried[peer.name] = [
+            [dict(one.settings), one.failure or one.tasks_per_s] for one in contenders
+        ]
     return {**tried, "about": {"not_measured": not_measured, "calibration": calibrate()}}
 
 
@@ -132,18 +151,12 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=TASKS, help="of a drain; see about.settings")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
-    parser.add_argument(
-        "--variants", action="store_true", help="compare the settings that were tried"
-    )
+    parser.add_argument("--variants", action="store_true", help="compare the settings tried")
     options = parser.parse_args()
     chosen = [peer for peer in PEERS if peer.name in options.only]
-    rounds = max(1, options.rounds)
-    work = (
-        try_variants(chosen, tasks=options.tasks, rounds=rounds)
-        if options.variants
-        else measure(chosen, tasks=options.tasks, rounds=rounds)
-    )
-    emit(asyncio.run(work), as_json=options.json)
+    work = compare_variants if options.variants else measure
+    figures = work(chosen, tasks=options.tasks, rounds=max(1, options.rounds))
+    emit(asyncio.run(figures), as_json=options.json)
 
 
 if __name__ == "__main__":

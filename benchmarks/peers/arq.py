@@ -29,6 +29,10 @@ class ArqPeer(PythonPeer):
         )
         return [self.process(n + 1, command, server, settings) for n in range(settings["workers"])]
 
+    def begun(self, look: Look) -> bool:
+        # A key for each job and the queue; then one more for each job that runs.
+        return int(look.queue.dbsize()) > look.tasks + 1
+
     def stored(self, look: Look) -> int:
         # A job leaves the queue in the transaction that stores its result.
         return look.tasks - self.left(look)

@@ -35,6 +35,9 @@ class BullMQPeer(Peer):
         command = (*self.client, "work")
         return [self.process(n + 1, command, server, settings) for n in range(settings["workers"])]
 
+    def begun(self, look: Look) -> bool:
+        return int(look.queue.llen("bull:noop:wait")) < look.tasks
+
     def stored(self, look: Look) -> int:
         return int(look.queue.zcard("bull:noop:completed"))
 

@@ -43,5 +43,8 @@ class CeleryPeer(GodelsPythonPeer):
         # Asking whether it is ready would take longer than the first tasks.
         return [dataclasses.replace(spec, ready=None, role="celery") for spec in specs]
 
+    def begun(self, look: Look) -> bool:
+        return int(look.queue.llen("celery")) < look.tasks
+
     def left(self, look: Look) -> int:
         return int(look.queue.llen("celery")) + int(look.queue.hlen("unacked"))

@@ -1,7 +1,7 @@
 """One drain: enqueue the backlog, start the workers, time until every result is stored.
 
-The clock runs from the first look that finds a result stored to the first one that finds all of
-them; what the first look found is not counted. So starting up is not part of it, for anybody.
+The clock runs from the first look that finds a task taken from the queue to the first one that
+finds every result stored. So a worker's starting up is not part of it, and its first batch is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import redis
@@ -24,27 +23,15 @@ from godel_tasks.supervisor.supervisor import Supervisor
 
 #: Seconds between two looks: one cheap command each.
 LOOK_EVERY_S = 0.01
-#: Without a further result for so long a drain has failed.
+#: Without a task taken, or a further result, for so long a drain has failed.
 STALLED_S = 20.0
 #: From the last result to the last acknowledgement.
 ACKNOWLEDGED_S = 5.0
 CLIENT_TIMEOUT_S = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """The part of a drain that was timed."""
-
-    counted: int
-    seconds: float
-
-    @property
-    def tasks_per_s(self) -> float:
-        return self.counted / self.seconds
-
-
-async def drain(peer: Peer, settings: Settings, tasks: int) -> Stretch:
-    """Drain so many no-ops on a server of its own.
+async def drain(peer: Peer, settings: Settings, tasks: int) -> float:
+    """Drain so many no-ops on a server of its own; answers the seconds that it took.
 
     Raises `NotMeasured` if not every task has a readable result and an acknowledgement.
     """
@@ -63,32 +50,35 @@ async def drain(peer: Peer, settings: Settings, tasks: int) -> Stretch:
                 processes(peer.fleet(server, settings)),
                 processes(peer.workers(server, settings)) as workers,
             ):
-                stretch = await timed(peer, look, workers)
+                seconds = await timed(peer, look, workers)
                 await acknowledged(peer, look)
         answer = await asyncio.to_thread(client, peer, server, settings, "verify", str(ids))
         if int(answer) != tasks:
             raise NotMeasured(f"{int(answer)} of {tasks} results are there and successful")
-        return stretch
+        return seconds
 
 
-async def timed(peer: Peer, look: Look, workers: Supervisor) -> Stretch:
-    """Wait for the last result, and time it from the first."""
-    at_first, begun = 0, 0.0
-    seen, moved = 0, time.monotonic()
-    while seen < look.tasks:
-        await asyncio.sleep(LOOK_EVERY_S)
-        now, stored = time.monotonic(), peer.stored(look)
-        if stored and not at_first:
-            at_first, begun = stored, now
+async def timed(peer: Peer, look: Look, workers: Supervisor) -> float:
+    """Seconds from the first task taken to the last result stored."""
+    moved = time.monotonic()
+    while not peer.begun(look):
+        await again(workers, moved, "no task was taken")
+    begun = moved = time.monotonic()
+    seen = 0
+    while (stored := peer.stored(look)) < look.tasks:
         if stored > seen:
-            seen, moved = stored, now
-        elif now - moved > STALLED_S:
-            raise NotMeasured(f"stalled at {seen} of {look.tasks} results")
-        if ended := [c.spec.name for c in workers.children if c.state == "ended"]:
-            raise NotMeasured(f"{', '.join(ended)} ended at {seen} of {look.tasks} results")
-    if at_first >= look.tasks:
-        raise NotMeasured(f"{look.tasks} tasks are too few: all were done at the first look")
-    return Stretch(look.tasks - at_first, time.monotonic() - begun)
+            seen, moved = stored, time.monotonic()
+        await again(workers, moved, f"stalled at {seen} of {look.tasks} results")
+    return time.monotonic() - begun
+
+
+async def again(workers: Supervisor, moved: float, otherwise: str) -> None:
+    """Wait for the next look. Raises `NotMeasured` if nothing can be hoped for."""
+    if ended := [child.spec.name for child in workers.children if child.state == "ended"]:
+        raise NotMeasured(f"{', '.join(ended)} ended: {otherwise}")
+    if time.monotonic() - moved > STALLED_S:
+        raise NotMeasured(otherwise)
+    await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def acknowledged(peer: Peer, look: Look) -> None:

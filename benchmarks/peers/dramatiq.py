@@ -32,6 +32,9 @@ class DramatiqPeer(PythonPeer):
         prefetch = {"dramatiq_queue_prefetch": str(settings["queue_prefetch"])}  # 0: its default
         return [dataclasses.replace(spec, env={**spec.env, **prefetch})]
 
+    def begun(self, look: Look) -> bool:
+        return int(look.queue.llen("dramatiq:default")) < look.tasks
+
     def left(self, look: Look) -> int:
         # A message stays in this hash until it is acknowledged.
         return int(look.queue.hlen("dramatiq:default.msgs"))

@@ -7,6 +7,7 @@ import dataclasses
 from benchmarks.common import celery_worker
 from benchmarks.peers.peer import GodelsPythonPeer, Look, Settings
 from benchmarks.world import instance_spec, spread
+from godel_tasks.domain.tenant import TenantStatus
 from godel_tasks.embedded import EmbeddedServer
 from godel_tasks.runtime import Runtime
 from godel_tasks.settings import load_settings
@@ -61,12 +62,17 @@ class GodelPeer(GodelsPythonPeer):
         # Asking whether it is ready would take longer than the first tasks.
         return [dataclasses.replace(spec, ready=None, role="dispatcher") for spec in specs]
 
+    def begun(self, look: Look) -> bool:
+        return sum(one.depth for one in self.tenants()) < look.tasks
+
     def left(self, look: Look) -> int:  # noqa: ARG002
+        return sum(one.depth + one.in_flight for one in self.tenants())
+
+    def tenants(self) -> list[TenantStatus]:
         runtime = Runtime(load_settings())
         try:
             cell = runtime.cells[0]
             names = runtime.store.run(cell.tenants.names())
-            statuses = runtime.store.pipeline([cell.tenants.status(name) for name in names])
-            return sum(status.depth + status.in_flight for status in statuses)
+            return runtime.store.pipeline([cell.tenants.status(name) for name in names])
         finally:
             runtime.store.close()

@@ -35,7 +35,7 @@ class Peer(ABC):
     name: ClassVar[str]
     #: Tasks of a drain in relation to the others', so that a drain takes seconds and not minutes.
     share: ClassVar[float] = 1.0
-    #: The settings that it runs with, and then those that were tried and were no faster.
+    #: The settings that it runs with, and then others that were tried and were not clearly faster.
     variants: ClassVar[tuple[Settings, ...]]
     #: What is the same in all variants, for people.
     fixed: ClassVar[str]
@@ -62,6 +62,10 @@ class Peer(ABC):
     @abstractmethod
     def workers(self, server: EmbeddedServer, settings: Settings) -> list[ProcessSpec]:
         """What drains the queue."""
+
+    @abstractmethod
+    def begun(self, look: Look) -> bool:
+        """Whether a worker has taken a task."""
 
     def stored(self, look: Look) -> int:
         """Results stored by now, at the cost of one command."""

@@ -29,6 +29,10 @@ class TaskiqPeer(PythonPeer):
         )
         return [self.process(1, command, server, settings)]
 
+    def begun(self, look: Look) -> bool:
+        (group,) = look.queue.xinfo_groups("taskiq")
+        return int(group["pending"]) > 0
+
     def left(self, look: Look) -> int:
         (group,) = look.queue.xinfo_groups("taskiq")
         return int(group["pending"]) + int(group["lag"] or 0)
