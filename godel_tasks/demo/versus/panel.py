@@ -27,10 +27,10 @@ class Panel:
     figures: str
     side: Mapping[str, Any]
     scale: Scale
-    plot: float
+    plot: int
 
     @property
-    def height(self) -> float:
+    def height(self) -> int:
         return ABOVE + self.plot + BELOW
 
     def draw(self, top: float) -> Iterator[str]:

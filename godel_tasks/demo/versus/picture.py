@@ -38,7 +38,7 @@ COLUMN_WIDTH = 148
 def draw(report: Report) -> str:
     """The SVG of a report as `run_versus` returns it."""
     body = list(heading(report))
-    at: float = FIRST
+    at = FIRST
     for panel in panels(report):
         body += panel.draw(at)
         at += panel.height
