@@ -11,10 +11,10 @@ import uuid
 from typing import TYPE_CHECKING
 
 from godel_tasks.domain.requirement import digest_of
-from godel_tasks.domain.task import encode_body
+from godel_tasks.domain.task import NewTask, encode_body
 from godel_tasks.errors import QueueFull, TaskError, TaskNotFound, TaskStateConflict
 from godel_tasks.store.deadletters import DeadLetterCommands
-from godel_tasks.store.queue import Admission, NewTask
+from godel_tasks.store.queue import Admission
 from godel_tasks.submission import retry_after_s, unknown_tenant
 
 if TYPE_CHECKING:

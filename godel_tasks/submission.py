@@ -29,7 +29,7 @@ from godel_tasks.policy.admission import (
 )
 from godel_tasks.policy.matching import match, nearest
 from godel_tasks.store.command import Command
-from godel_tasks.store.queue import Admission, NewTask, SubmitReply
+from godel_tasks.store.queue import Admission, SubmitReply
 from godel_tasks.store.registry import record_of
 
 if TYPE_CHECKING:
@@ -57,21 +57,6 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
 
 def new_id() -> str:
     return str(uuid.uuid4())
-
-
-def as_new_task(task: AdmittedTask) -> NewTask:
-    return NewTask(
-        task.task_id,
-        task.level,
-        task.spec_digest,
-        task.spec,
-        task.body,
-        task.start_by,
-        task.eta,
-        task.deadline,
-        task.body_digest,
-        task.canvas,
-    )
 
 
 def verdict(
@@ -123,7 +108,7 @@ def submit_command(
     the settled ones too."""
     chosen = repeated or any(task.body_digest != "-" for task in tasks)
     return runtime.cell_of(tenant_id).queue.submit(
-        tenant_id=tenant_id, tasks=list(map(as_new_task, tasks)), check_settled=chosen
+        tenant_id=tenant_id, tasks=tasks, check_settled=chosen
     )
 
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from godel_tasks.domain.task import TaskBody, encode_body
+from godel_tasks.domain.task import NewTask, TaskBody, encode_body
 from godel_tasks.domain.tenant import TenantConfig, TenantStatus
 from godel_tasks.store.command import Command, plain
 from godel_tasks.store.executor import SyncExecutor
@@ -16,7 +16,6 @@ from godel_tasks.store.queue import (
     CancelReply,
     ClaimReply,
     GlobalTaskQueue,
-    NewTask,
     Settlement,
     SlotRange,
     SubmitReply,

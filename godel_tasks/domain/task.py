@@ -135,3 +135,20 @@ def encode_body(body: TaskBody) -> bytes:
 
 def decode_body(data: bytes) -> TaskBody:
     return _body_decoder.decode(data)
+
+
+class NewTask(msgspec.Struct, frozen=True, gc=False):
+    """A task as submit sends it. A moment is "0" (none), "+ms" from now on Redis's clock, or ms
+    since the epoch. `body_digest` is "-" for ids that Godel made; `canvas` says what follows the
+    task's end (empty: nothing)."""
+
+    task_id: str
+    level: int
+    spec_digest: str
+    spec: str
+    body: bytes
+    start_by: str = "0"
+    eta: str = "0"
+    deadline: str = "0"
+    body_digest: str = "-"
+    canvas: bytes = b""

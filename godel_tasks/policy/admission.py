@@ -21,6 +21,7 @@ import msgspec
 from godel_tasks.domain.requirement import Capability, Operator, Requirement, digest_of, spec_of
 from godel_tasks.domain.task import (
     Level,
+    NewTask,
     OnUncertain,
     TaskBody,
     encode_body,
@@ -81,21 +82,10 @@ class AdmissionRules:
     strategies: Sequence[str] = field(default_factory=lambda: tuple(STRATEGIES))
 
 
-class AdmittedTask(msgspec.Struct, frozen=True, gc=False):
-    """A request that passed: what submit needs, moments as the script takes them ("0", "+ms" from
-    now on Redis's clock, or ms since the epoch)."""
+class AdmittedTask(NewTask, frozen=True, gc=False, kw_only=True):
+    """A request that passed: the task that submit sends, and what it requires."""
 
-    task_id: str
-    level: int
     requirement: Requirement
-    spec: str
-    spec_digest: str
-    body: bytes
-    start_by: str
-    eta: str
-    deadline: str
-    body_digest: str
-    canvas: bytes = b""
 
 
 def _nearest(what: str, given: object, legal: Sequence[str]) -> InvalidTask:
@@ -379,13 +369,13 @@ def admit(
     return AdmittedTask(
         task_id,
         int(level),
-        requirement,
-        spec,
         digest_of(spec),
+        spec,
         body,
         _moment("expires", request.expires),
         _eta(request),
         _moment("deadline", request.deadline),
         digest,
         request.canvas,
+        requirement=requirement,
     )

@@ -11,27 +11,10 @@ from typing import Any
 
 import msgspec
 
-from godel_tasks.domain.task import STATE_OF_LETTER, TaskState
+from godel_tasks.domain.task import STATE_OF_LETTER, NewTask, TaskState
 from godel_tasks.store.cell import CellCommands
 from godel_tasks.store.command import Argument, Command, counts, moment, text
 from godel_tasks.store.records import HeldTask, parse_held
-
-
-class NewTask(msgspec.Struct, frozen=True, gc=False):
-    """A task as submit sends it. A moment is "0" (none), "+ms" from now on Redis's clock, or ms
-    since the epoch. `body_digest` is "-" for ids that Godel made; `canvas` says what follows the
-    task's end (empty: nothing)."""
-
-    task_id: str
-    level: int
-    spec_digest: str
-    spec: str
-    body: bytes
-    start_by: str = "0"
-    eta: str = "0"
-    deadline: str = "0"
-    body_digest: str = "-"
-    canvas: bytes = b""
 
 
 class Admission(StrEnum):

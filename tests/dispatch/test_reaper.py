@@ -11,9 +11,9 @@ from godel_tasks.dispatch.fleet import FleetView
 from godel_tasks.dispatch.publisher import Publisher
 from godel_tasks.dispatch.reaper import Reaper
 from godel_tasks.domain.instance import InstanceConfig
-from godel_tasks.domain.task import TaskBody, encode_body
+from godel_tasks.domain.task import NewTask, TaskBody, encode_body
 from godel_tasks.domain.tenant import TenantConfig
-from godel_tasks.store.queue import NewTask, SlotRange
+from godel_tasks.store.queue import SlotRange
 from godel_tasks.store.records import HeldTask
 
 CLASS = "shared.0"

@@ -22,7 +22,7 @@ from godel_tasks.policy.admission import AdmissionRules, admit, request_of
         {"on_uncertain": 3},
         {"ignore_result": "yes"},
         {"celery": 5},
-        {"celery": {"root_id": object()}},
+        {"celery": {"root_id": 1j}},
         {"session_id": "\udc80"},
         {"timeout": float("inf")},
         {"deadline": float("nan")},

@@ -14,7 +14,7 @@ from godel_tasks.dispatch.config import CellStore, DispatchConfig, Ports
 from godel_tasks.dispatch.dispatcher import Dispatcher, Ending
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.domain.requirement import Requirement, digest_of, spec_of
-from godel_tasks.domain.task import OnUncertain, TaskBody, encode_body
+from godel_tasks.domain.task import NewTask, OnUncertain, TaskBody, encode_body
 from godel_tasks.domain.tenant import TenantConfig
 from godel_tasks.errors import StoreUnavailable
 from godel_tasks.events import EventBus
@@ -22,7 +22,7 @@ from godel_tasks.instances.drivers.simulated import SimulatedDriver, SimulatedNe
 from godel_tasks.policy.retry import RetryRules
 from godel_tasks.store.executor import SyncExecutor
 from godel_tasks.store.keys import InstanceKeys
-from godel_tasks.store.queue import NewTask, SubmitReply
+from godel_tasks.store.queue import SubmitReply
 from godel_tasks.store.registry import InstanceRegistry
 from tests.keyleaks import leaks
 from tests.simulation.loop import GATE, VirtualLoop

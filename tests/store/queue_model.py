@@ -6,7 +6,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from godel_tasks.store.queue import NewTask, SlotRange
+from godel_tasks.domain.task import NewTask
+from godel_tasks.store.queue import SlotRange
 from godel_tasks.store.records import HeldTask
 
 Lane = tuple[str, str, int]

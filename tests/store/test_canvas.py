@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from godel_tasks.domain.task import NewTask
 from godel_tasks.store.executor import connect_sync
-from godel_tasks.store.queue import NewTask
 from tests.cell import Cell
 from tests.keyleaks import leaks
 

@@ -19,8 +19,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from godel_tasks.domain.task import NewTask
 from godel_tasks.store.executor import connect_sync
-from godel_tasks.store.queue import NewTask, Settlement, SlotRange, Verb
+from godel_tasks.store.queue import Settlement, SlotRange, Verb
 from tests.keyleaks import leaks
 from tests.store.queue_audit import Audit
 from tests.store.queue_life import Life
