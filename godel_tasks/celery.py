@@ -112,6 +112,7 @@ def make_app(
         app.add_defaults(app.queues)
     app.steps["worker"].add("godel_tasks.worker.remote:RemoteStep")
     if dispatch:
+        app.steps["worker"].add("godel_tasks.worker.tracing:TraceStep")
         app.steps["worker"].add("godel_tasks.worker.step:DispatchStep")
     app.steps["worker"].add("godel_tasks.worker.signalling:SignalStep")
     register_jobs(app, app.job_events)
