@@ -46,18 +46,13 @@ util.find_spec = lambda name, *more: None if name == "fakeredis" else found(name
 def test_examples_of_the_page_run(project: UserProject) -> None:
     # Given the files of the page, each named in its first line
     files = files_of(PAGE)
+    files["test_last.py"] = LEFT_OVER
     project.write(files)
     # When pytest runs them
     ran = project.pytest()
-    # Then all of them pass
+    # Then all of them pass, and the app is free again between them
     expected = sum(len(re.findall(r"^ *def test_", text, re.MULTILINE)) for text in files.values())
     assert ran.counts == {"passed": expected}, ran.text
-
-
-def test_the_app_is_free_again_between_tests(project: UserProject) -> None:
-    project.write({"test_left_over.py": LEFT_OVER})
-    ran = project.pytest()
-    assert ran.counts == {"passed": 3}, ran.text
 
 
 def test_who_does_not_use_it_does_not_pay_for_it(project: UserProject) -> None:
