@@ -1,4 +1,4 @@
-"""Names of spans and attributes: OpenTelemetry's messaging conventions (1.41), and our own.
+"""Names of spans and attributes: OpenTelemetry's messaging conventions (1.44), and our own.
 
 Never recorded: payloads, results, headers, messages of errors. They may hold what people wrote.
 """

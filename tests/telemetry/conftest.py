@@ -19,9 +19,9 @@ from tests.world import World
 class Spans:
     """What was exported."""
 
-    def __init__(self) -> None:
+    def __init__(self, provider: TracerProvider | None = None) -> None:
         self.exporter = InMemorySpanExporter()
-        self.provider = TracerProvider()
+        self.provider = provider or TracerProvider()
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
 
     def all(self) -> list[ReadableSpan]:
