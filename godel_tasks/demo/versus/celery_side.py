@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -15,6 +16,9 @@ from godel_tasks.demo.versus.plan import SLOTS_EACH, WORKERS
 from godel_tasks.demo.versus.side import Side, Stage
 from godel_tasks.supervisor import ProcessSpec
 from godel_tasks.supervisor.processes import answers_ping, celery
+
+#: Seconds that a worker has to note a message that it took from the queue.
+ON_ITS_WAY_S = 0.5
 
 
 def _workers(stage: Stage) -> list[ProcessSpec]:
@@ -41,13 +45,23 @@ async def _held(stage: Stage, keys: Mapping[str, str]) -> Collection[str]:
 
 
 def _held_by_broker(url: str, keys: Mapping[str, str]) -> set[str]:
-    """Those that wait in the queue, and those that wait for the visibility timeout."""
+    """Those that wait in the queue, and those that were taken and not acknowledged.
+
+    Between the two a message is nowhere for a moment: one that is on its way shows in the second
+    look.
+    """
     with redis.Redis.from_url(url) as client:
-        waiting: Any = client.lrange(celery_app.QUEUE, 0, -1)
-        taken: Any = client.hvals("unacked")
-    messages = [json.loads(raw) for raw in waiting] + [json.loads(raw)[0] for raw in taken]
-    ids = {message["headers"]["id"] for message in messages}
+        first = _ids(client)
+        time.sleep(ON_ITS_WAY_S)
+        ids = first | _ids(client)
     return {key for task_id, key in keys.items() if task_id in ids}
+
+
+def _ids(client: redis.Redis) -> set[str]:
+    waiting: Any = client.lrange(celery_app.QUEUE, 0, -1)
+    taken: Any = client.hvals("unacked")
+    messages = [json.loads(raw) for raw in waiting] + [json.loads(raw)[0] for raw in taken]
+    return {message["headers"]["id"] for message in messages}
 
 
 def _settings() -> list[str]:

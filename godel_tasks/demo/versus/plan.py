@@ -18,7 +18,7 @@ SLOTS = WORKERS * SLOTS_EACH
 
 #: Seconds in which tenant B sends, of the default run and of the shortest.
 PHASE_S = 60.0
-LEAST_PHASE_S = 4.0
+LEAST_PHASE_S = 3.0
 #: Seconds between two tasks of tenant B.
 SEND_EVERY_S = 1.0
 #: Seconds of CPU that the handler takes, about.
