@@ -17,21 +17,15 @@ class GodelLogging(Logging):
     """`app.log` of Godel's apps. A `setup_logging` receiver of the user's wins."""
 
     def setup_logging_subsystem(
-        self,
-        loglevel: Any = None,
-        logfile: Any = None,
-        *args: Any,
-        hostname: str | None = None,
-        **kwargs: Any,
+        self, loglevel: Any = None, logfile: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         if signals.setup_logging.receivers:
-            return super().setup_logging_subsystem(
-                loglevel, logfile, *args, hostname=hostname, **kwargs
-            )
+            return super().setup_logging_subsystem(loglevel, logfile, *args, **kwargs)
         if not self.already_setup:
             # Celery has no public way to say that logging is set up for every app.
             cast("Any", Logging)._setup = True  # noqa: SLF001
             settings = runtime_of(self.app).settings
-            file = str(node_format(logfile, hostname) if hostname else logfile) if logfile else ""
-            configure_logs(settings.log_level, settings.log_format, file)
+            node = kwargs.get("hostname")
+            file = node_format(logfile, node) if logfile and node else logfile
+            configure_logs(settings.log_level, settings.log_format, file or "")
         return None

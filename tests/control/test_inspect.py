@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import time
@@ -10,6 +11,11 @@ from typing import Any
 
 import pytest
 
+from godel_tasks.domain.instance import InstanceConfig
+from godel_tasks.events import EventBus
+from godel_tasks.store.command import plain
+from godel_tasks.store.keys import CellKeys
+from godel_tasks.worker.service import DispatchService
 from tests.control.conftest import broadcast, celery, running
 from tests.helpers import wait_until
 from tests.world import REPOSITORY, World
@@ -61,8 +67,6 @@ def test_what_runs_is_active_where_it_is_held(world: World):
 
 def test_what_cannot_be_sent_is_reserved(world: World):
     # Given an instance that is registered, and that nobody can reach
-    from godel_tasks.domain.instance import InstanceConfig
-
     registry, store = world.runtime.registry, world.runtime.store
     nowhere = InstanceConfig("nowhere", "127.0.0.1:9", capabilities={"nowhere": "yes"})
     store.run(registry.register(nowhere))
@@ -202,3 +206,38 @@ def test_the_celery_command_knows_them(world: World):
         name: [] if name == "c1" else ["narrow", "wide"] for name in ALL
     }
     assert len(json.loads(undrained)) == 3
+
+
+def test_a_pause_outlasts_the_dispatcher_that_heard_it(world: World):
+    # Given a dispatcher in this process, paused
+    leases, run = world.runtime.cells[0].leases, world.runtime.store.run
+    service = DispatchService(world.runtime, "here@test", EventBus(), lambda: None)
+    service.start()
+    try:
+        wait_until(lambda: state_of(service)[1] == "at work", description="it is at work")
+        service.pause()
+        name, state = state_of(service)
+        assert state == "paused"
+        # When it was stopped for too long: somebody reaps it
+        (reaper,) = (lease for lease in world.leases() if lease.startswith("d1@"))
+        wait_until(lambda: name in world.leases(), description="it has a lease")
+
+        def condemned() -> bool:
+            run(plain("ZADD", CellKeys.of(0).fixed("leases"), "XX", 1, name, decode=int))
+            return run(leases.condemn(reaper=reaper, dead=name)).outcome in ("ok", "done")
+
+        wait_until(condemned, description="its lease is over")
+        # Then the next one, of another name, is paused too, until it is told to go on
+        wait_until(lambda: state_of(service)[0] not in ("", name), description="the next one")
+        assert state_of(service)[1] == "paused"
+        service.resume()
+        assert state_of(service)[1] == "at work"
+    finally:
+        service.stop()
+        gc.unfreeze()  # the dispatcher froze what start-up made, and this process goes on
+
+
+def state_of(service: DispatchService) -> tuple[str, str]:
+    """Its dispatcher's name and state."""
+    view = service.view(5.0)
+    return (view.name, view.state) if view else ("", "")

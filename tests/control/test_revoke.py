@@ -116,7 +116,7 @@ def test_what_is_not_godels_stays_celerys(world: World):
 def test_tasks_are_revoked_by_their_stamps(world: World):
     # Given tasks of one batch that wait, are delayed and run, and one of another batch
     def stamped(batch: str, *, wait: bool = False, **options: Any) -> GodelResult:
-        task = world.app.tasks["godel_tasks.submit_task"]
+        task: Any = world.app.tasks["godel_tasks.submit_task"]
         fields = {"capabilities": {"nobody": "has-it"}} if wait else {}
         stamps = {"batch": batch}
         result = task.apply_async(("acme", {"sleep": 60}), fields, stamps=stamps, **options)

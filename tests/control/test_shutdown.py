@@ -16,105 +16,86 @@ import pytest
 from godel_tasks.results import GodelResult
 from tests.control.conftest import broadcast, celery
 from tests.helpers import wait_until
-from tests.workers.conftest import ASYNC
 from tests.world import REPOSITORY, World
 
-#: Seconds of soft shutdown of the dispatcher `soft`.
+#: Seconds of soft shutdown.
 SOFT_S = 1
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Dispatchers that are each told to end in another way, and `heir`, which stays."""
-    with World(tmp_path_factory.mktemp("shutdown")) as world:
-        print(f"logs: {world.logs}")
-        world.instance("wide", ASYNC, "--capacity", "30", ready=False)
-        world.dispatcher("heir", ready=False)
+def dispatchers(world: World) -> Iterator[None]:
+    """`soft`, under REMAP_SIGTERM and with a soft shutdown of a second, and `interrupted`, beside
+    the world's own, which stay."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REMAP_SIGTERM", "SIGQUIT")
         world.dispatcher("soft", f"worker.soft_shutdown_timeout={SOFT_S}", ready=False)
-        world.dispatcher("interrupted", ready=False)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("REMAP_SIGTERM", "SIGQUIT")
-            world.dispatcher("remapped", "worker.soft_shutdown_timeout=0", ready=False)
-        for name in ("heir", "soft", "interrupted", "remapped"):
-            world.processes[name].wait_for("ready.")
-        world.tenant("acme")
-        yield world
+    world.dispatcher("interrupted", ready=False)
+    for name in ("soft", "interrupted"):
+        world.processes[name].wait_for("ready.")
+    yield
+    for name in ("soft", "interrupted"):
+        world.processes[name].kill()
+
+
+pytestmark = pytest.mark.usefixtures("dispatchers")
 
 
 def held_by(world: World, name: str, *sleeps: float) -> list[GodelResult]:
     """Tasks that sleep so long, and that this dispatcher runs."""
-    others = [p.name for p in world.processes.values() if p.alive and p.name != "wide"]
-    others.remove(name)
-    for other in others:
-        broadcast(world, "godel_pause", other)
+    alive = [n for n in ("d1", "d2", "soft", "interrupted") if world.processes[n].alive]
+    others = [other for other in alive if other != name]
+    broadcast(world, "godel_pause", *others)
     results = [world.submit("acme", {"sleep": seconds}) for seconds in sleeps]
     for result in results:
         wait_until(lambda r=result: world.state(r.id) == "RUNNING", description="it runs")  # type: ignore[misc]
         assert world.owner(result.id) == name
-    for other in others:
-        broadcast(world, "godel_resume", other)
+    broadcast(world, "godel_resume", *others)
     return results
 
 
-def taken_over(world: World, result: GodelResult) -> None:
-    """By another dispatcher, in the attempt that runs already."""
-    wait_until(lambda: world.state(result.id) == "RUNNING", description="it runs", timeout=10)
-    assert world.owner(result.id) in ("heir", "interrupted", "remapped")
+def taken_over(world: World, result: GodelResult, *, of: str) -> None:
+    """By another dispatcher, in the attempt that runs already; then it is stopped."""
+    wait_until(lambda: world.owner(result.id) not in ("", of), description="taken over", timeout=10)
+    assert world.state(result.id) == "RUNNING"
     assert len(world.starts(result.id)) == 1
     result.revoke(terminate=True)
     wait_until(lambda: not world.state(result.id), description="it ended", timeout=10)
 
 
-def test_quit_gives_what_runs_the_soft_time_and_leaves_the_rest_to_others(world: World):
+def test_a_cold_shutdown_gives_what_runs_the_soft_time_and_leaves_the_rest(world: World):
     # Given a dispatcher with a soft shutdown of 1 s, one task that ends within that, and one not
     soon, late = held_by(world, "soft", 0.7, 60)
-    # When it gets QUIT
+    # When it gets QUIT, or TERM where REMAP_SIGTERM says so
     began = time.monotonic()
-    world.processes["soft"].send(signal.SIGQUIT)
+    world.processes["soft"].terminate()
     # Then it lets the first one end, and leaves when its time is up
     world.processes["soft"].wait(10)
-    assert SOFT_S - 0.5 < time.monotonic() - began < SOFT_S + 3
-    assert soon.get(timeout=1) == {"attempt": 1, "instance": "wide"}
+    assert SOFT_S - 0.1 < time.monotonic() - began < SOFT_S + 3
+    assert soon.get(timeout=1)["attempt"] == 1
     assert len(world.starts(soon.id)) == 1
     # And the other one runs on, and is somebody else's: no attempt was lost
-    wait_until(lambda: world.owner(late.id) != "soft", description="it is taken over", timeout=10)
-    taken_over(world, late)
+    taken_over(world, late, of="soft")
 
 
-def test_remap_sigterm_makes_term_a_cold_shutdown(world: World):
-    # Given a dispatcher under REMAP_SIGTERM=SIGQUIT without soft shutdown, with a running task
-    (result,) = held_by(world, "remapped", 60)
-    # When it gets TERM
-    began = time.monotonic()
-    world.processes["remapped"].terminate()
-    # Then it leaves at once
-    world.processes["remapped"].wait(10)
-    assert time.monotonic() - began < 3
-    # And the task runs on under another one
-    wait_until(lambda: world.owner(result.id) != "remapped", description="taken over", timeout=10)
-    taken_over(world, result)
-
-
-def test_the_first_interrupt_drains_and_the_second_leaves(world: World):
+def test_an_interrupt_drains_and_a_quit_after_it_leaves_at_once(world: World):
     # Given a dispatcher with a running task
     (result,) = held_by(world, "interrupted", 60)
     process = world.processes["interrupted"]
     # When it is interrupted (Ctrl-C)
     process.send(signal.SIGINT)
     # Then it drains
-    drained = "interrupted"
-    wait_until(
-        lambda: broadcast(world, "stats", drained) == {} or "Warm" in process.text(),
-        description="it drains",
-    )
+    wait_until(lambda: "Warm shutdown" in process.text(), description="it drains")
+    waits = world.submit("acme", {})
+    assert waits.get(timeout=10)["attempt"] == 1  # by others
     assert process.alive
     assert world.owner(result.id) == "interrupted"
-    # When it is interrupted again
-    process.send(signal.SIGINT)
+    # When it gets QUIT
+    began = time.monotonic()
+    process.send(signal.SIGQUIT)
     # Then it leaves at once, and the task runs on under another one
     process.wait(10)
-    wait_until(lambda: world.owner(result.id) == "heir", description="taken over", timeout=10)
-    taken_over(world, result)
+    assert time.monotonic() - began < 3
+    taken_over(world, result, of="interrupted")
 
 
 def test_celery_multi_starts_restarts_and_stops_workers(world: World, tmp_path: Path):
