@@ -9,13 +9,15 @@ import importlib.util
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from celery import Celery
 from celery.local import PromiseProxy
 from kombu import Exchange, Queue
 
+from godel_tasks.canvas.sending import SendsOnce
 from godel_tasks.events import EventBus
+from godel_tasks.results import GodelResult
 from godel_tasks.runtime import Runtime
 from godel_tasks.settings import load_settings
 from godel_tasks.tasks import SUBMIT_TASK, SubmitTask, refuse_to_run
@@ -40,7 +42,7 @@ def _celeryconfig() -> ModuleType:
     raise FileNotFoundError("celeryconfig.py is neither in config/ nor in the package")
 
 
-class GodelCelery(Celery):
+class GodelCelery(SendsOnce):
     """A Celery app with Godel's runtime."""
 
     log_cls = "godel_tasks.worker.logging:GodelLogging"
@@ -120,6 +122,30 @@ def make_app(
     submit = app.task(base=SubmitTask, name=SUBMIT_TASK, bind=True, typing=False, shared=False)
     submit(refuse_to_run)
     return app
+
+
+def add_to(other: Celery) -> SubmitTask:
+    """Make `submit_task` a task of another app, too, so that the workers of ordinary tasks can go
+    on with it: as the next of a chain, a chord's body, a callback. Both apps must share the Redis
+    of broker and results.
+    """
+    submit = other.task(base=GuestTask, name=SUBMIT_TASK, bind=True, typing=False, shared=False)
+    return cast("SubmitTask", submit(refuse_to_run))
+
+
+class GuestTask(SubmitTask):
+    """`submit_task` in an app that is not Godel's: it submits as this package's app does.
+    Messages by name are for Godel's intake, and fail in the other app's workers."""
+
+    abstract = True
+    Strategy = "celery.worker.strategy:default"
+
+    @property
+    def _runtime(self) -> Runtime:
+        return app.godel
+
+    def AsyncResult(self, task_id: str, **_kwargs: Any) -> GodelResult:  # noqa: N802 - Celery's name
+        return GodelResult(task_id, backend=app.backend, app=app, task_name=self.name)
 
 
 app = make_app()

@@ -19,6 +19,7 @@ from celery import Celery, _state
 from celery.signals import after_task_publish, before_task_publish
 from kombu import Exchange, Queue
 
+from godel_tasks.canvas.pinning import unpin
 from godel_tasks.domain.task import CELERY_PRIORITY_STEPS
 from godel_tasks.errors import StoreUnavailable
 from godel_tasks.policy.admission import (
@@ -130,7 +131,7 @@ def message_of(app: Celery, name: str, task_id: str, request: TaskRequest) -> An
     `args` are tenant and payload, `kwargs` the other fields that were given.
     """
     expires = request.expires
-    options = request.celery
+    options = {**request.celery, **(unpin(request.canvas) if request.canvas else {})}
     stamps = options.get("stamps") or {}
     message = app.amqp.as_task_v2(
         task_id,

@@ -169,11 +169,14 @@ class GodelResult(_CeleryResult):
             TaskNotFound: no task of that id waits, runs or is remembered.
             ResultExpired: it was settled, and its result is no longer kept.
         """
-        if not self._cache:
+        if not self._cache and not self.ignored:
             self._check_known(timeout)
         return super().get(timeout, *args, **options)
 
     def _check_known(self, timeout: float | None) -> None:
+        if self.parent is not None:
+            # A step of a chain, or a chord's body: it is submitted when its turn comes.
+            return
         deadline = time.monotonic() + min(PUBLISH_PATIENCE_S, timeout or PUBLISH_PATIENCE_S)
         while True:
             if self._entry() is not None or self._published():

@@ -12,7 +12,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from godel_tasks.clock import SystemClock
-from godel_tasks.dispatch.config import CellStore, DispatchConfig, Ports
+from godel_tasks.dispatch.config import CellStore, DispatchConfig, Follower, Ports
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.domain.task import OnUncertain
 from godel_tasks.embedded import ServerUrls, resolve_urls
@@ -229,7 +229,9 @@ class Runtime:
         )
 
     @asynccontextmanager
-    async def dispatcher_ports(self, bus: EventBus) -> AsyncIterator[Ports]:
+    async def dispatcher_ports(
+        self, bus: EventBus, follower: Follower | None = None
+    ) -> AsyncIterator[Ports]:
         """What a dispatcher on this event loop works with; closed at the end."""
         store = self.async_store()
         results = AsyncExecutor(connect_async(self.urls.result))
@@ -246,6 +248,7 @@ class Runtime:
                 cells=self.cells,
                 registry=self.registry,
                 bus=bus,
+                follower=follower,
             )
         finally:
             for close in closers:

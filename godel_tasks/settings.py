@@ -90,6 +90,7 @@ class Settings(BaseSettings):
     on_uncertain: Literal["retry", "hold", "fail"] = "retry"
     unroutable_after_s: Seconds = 600
     ageing_step_s: Seconds = 60
+    eager_handler: str = ""
 
     # A dispatcher.
     max_in_flight: Count = 4000

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from celery import Task
-
+from godel_tasks.canvas.pinning import FOLLOWING_OPTIONS, pin
+from godel_tasks.canvas.task import CanvasTask
+from godel_tasks.eager import run_here
 from godel_tasks.errors import GodelError, InvalidTask
 from godel_tasks.policy.admission import AdmittedTask, TaskRequest, request_of
 from godel_tasks.publishing import Publication, heard
@@ -38,8 +39,6 @@ _FIELD_OPTIONS = frozenset({
 })  # fmt: skip
 #: Celery's options that travel with the task.
 _KEPT_OPTIONS = frozenset({"root_id", "parent_id", "group_id", "group_index", "reply_to", "stamps"})
-#: Celery's options that would be lost here without a word.
-_REFUSED_OPTIONS = frozenset({"link", "link_error", "chain", "chord"})
 
 
 #: In the request of a task that the intake refused: the error.
@@ -58,10 +57,12 @@ def refuse_to_run(self: SubmitTask, *_args: Any, **_kwargs: Any) -> None:
     )
 
 
-class SubmitTask(Task[Any, None]):
+class SubmitTask(CanvasTask):
     """The class behind `submit_task`."""
 
     abstract = True
+    _configured_for: Any = None
+    _eager_by_default = False
     #: Workers take messages of clients that send it by name into Godel's queues.
     Strategy = "godel_tasks.worker.intake:strategy"
     #: What clients did wrong is no error of the worker: logged without a traceback.
@@ -85,9 +86,11 @@ class SubmitTask(Task[Any, None]):
         link_error: Any = None,
         shadow: Any = None,
         **options: Any,
-    ) -> GodelResult:
+    ) -> Any:
         """As Celery's, with Godel's fields among the arguments: `tenant_id, payload` by position
         or name, the rest by name.
+
+        Answers a `GodelResult`; with `task_always_eager` an `EagerResult`, after the handler ran.
 
         Raises:
             SubmitError: refused; nothing was written.
@@ -95,6 +98,11 @@ class SubmitTask(Task[Any, None]):
         """
         del producer, shadow  # Of a message to the broker; there is none.
         options.update(task_id=task_id, link=link, link_error=link_error)
+        if self._is_eager():
+            return self.apply(tuple(args or ()), dict(kwargs or {}), **options)
+        parent = self.app.current_worker_task
+        if parent is not None:
+            _inherit(parent.request, options)
         request, require_routable = self.request_from(args or (), kwargs or {}, options)
         runtime = self._runtime
         if heard():
@@ -102,9 +110,14 @@ class SubmitTask(Task[Any, None]):
                 accepted = send_one(runtime, request, task, require_routable=require_routable)
         else:
             accepted = submit_one(runtime, request, require_routable=require_routable)
-        return self.AsyncResult(accepted)
+        result = self.AsyncResult(accepted)
+        if request.ignore_result:
+            result.ignored = True
+        if parent is not None and options.get("add_to_parent", True):
+            parent.add_trail(result)
+        return result
 
-    def delay(self, *args: Any, **kwargs: Any) -> GodelResult:
+    def delay(self, *args: Any, **kwargs: Any) -> Any:
         """`apply_async` without options; raises the same."""
         return self.apply_async(args, kwargs)
 
@@ -131,6 +144,23 @@ class SubmitTask(Task[Any, None]):
         )
         return settle_reply(request, task, reply)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What Celery's tracer calls: in a worker, or for `apply` right here."""
+        if not self.request.is_eager:
+            return self.run(*args, **kwargs)
+        request, _ = self.request_from(args, kwargs, {})
+        runtime = self._runtime
+        return run_here(request, str(self.request.id), runtime.settings, runtime.rules)
+
+    def _is_eager(self) -> bool:
+        """`task_always_eager`. Celery's settings are slow to ask: what was changed at run time is
+        looked at, the configured value once."""
+        changes: Any = self.app.conf.changes
+        if self._configured_for is not changes:
+            self._configured_for = changes
+            self._eager_by_default = bool(self.app.conf.task_always_eager)
+        return bool(changes.get("task_always_eager", self._eager_by_default))
+
     def _executor(self, runtime: Runtime) -> AsyncExecutor:
         loop = get_running_loop()
         if loop not in self._executors:
@@ -140,9 +170,8 @@ class SubmitTask(Task[Any, None]):
     def AsyncResult(self, task_id: str, **_kwargs: Any) -> GodelResult:  # noqa: N802 - Celery's name
         return GodelResult(task_id, backend=self.backend, app=self.app, task_name=self.name)
 
-    @staticmethod
     def request_from(
-        args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> tuple[TaskRequest, bool]:
         """What a call asks for, and whether it has to be routable.
 
@@ -161,6 +190,7 @@ class SubmitTask(Task[Any, None]):
         fields.update(zip(names, args, strict=False))
         require_routable = bool(fields.pop("require_routable", False))
         kept = {}
+        followed = False
         for option, value in options.items():
             if value is None:
                 continue
@@ -170,11 +200,19 @@ class SubmitTask(Task[Any, None]):
                 kept[option] = value
             elif option == "time_limit":
                 fields.setdefault("timeout", value)
-            elif option in _REFUSED_OPTIONS and value:
-                raise InvalidTask(
-                    f"submit_task does not take {option} yet",
-                    hint="wait for its result and submit what follows",
-                )
+            elif option in FOLLOWING_OPTIONS and value:
+                followed = True
         if kept:
             fields["celery"] = kept
-        return request_of(fields), require_routable
+        if self.ignore_result:
+            fields.setdefault("ignore_result", True)
+        request = request_of(fields)
+        if followed:
+            request.canvas = pin(self.app, self.name, options)
+        return request, require_routable
+
+
+def _inherit(parent: Any, options: dict[str, Any]) -> None:
+    """Submitted within an ordinary task: its ids are this one's parent and root."""
+    options["root_id"] = options.get("root_id") or parent.root_id or parent.id
+    options["parent_id"] = options.get("parent_id") or parent.id

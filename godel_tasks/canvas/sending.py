@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
+from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import BusyLoadingError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -37,14 +39,16 @@ def sending_once(sent: set[str]) -> Iterator[None]:
         _sent.reset(token)
 
 
-def was_sent(task_id: str | None) -> bool:
-    """Whether a message with this id was sent before; remembers it."""
-    sent = _sent.get()
-    return sent is not None and task_id is not None and task_id in sent
+class SendsOnce(Celery):
+    """An app that respects `sending_once`."""
 
-
-def remember_sent(task_id: str | None) -> None:
-    """It is in the broker's hands."""
-    sent = _sent.get()
-    if sent is not None and task_id is not None:
+    def send_task(self, name: str, *args: Any, **options: Any) -> Any:
+        """As Celery's."""
+        sent, task_id = _sent.get(), options.get("task_id")
+        if sent is None or task_id is None:
+            return super().send_task(name, *args, **options)
+        if task_id in sent:
+            return self.AsyncResult(task_id)
+        result = super().send_task(name, *args, **options)
         sent.add(task_id)
+        return result

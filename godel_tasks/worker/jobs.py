@@ -8,14 +8,17 @@ connection to instances, and could only guess whether they still run.
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import structlog
 from celery import Celery
 
-from godel_tasks.dispatch.outcome import celery_meta, decode_outcome
+from godel_tasks.canvas.following import Follower
+from godel_tasks.dispatch.outcome import Outcome, celery_meta, decode_outcome
 from godel_tasks.dispatch.telling import tell_published
 from godel_tasks.events import EventBus
 from godel_tasks.runtime import Runtime, runtime_of
@@ -34,6 +37,9 @@ DEAD_LETTERS_KEPT_S = 7 * 86400
 #: Job and seconds between its runs.
 EVERY_S = {"reap": 1.0, "due": 1.0, "sweep": 30.0, "forget": 60.0}
 
+#: A run that takes longer than a second is not to be done by the next one as well.
+_following = threading.Lock()
+
 
 def schedule() -> dict[str, dict[str, Any]]:
     """Beat's schedule. A run that was not started before the next one is due is dropped."""
@@ -47,9 +53,9 @@ def schedule() -> dict[str, dict[str, Any]]:
     }
 
 
-def reap(runtime: Runtime, bus: EventBus | None = None) -> int:
+def reap(runtime: Runtime, bus: EventBus | None = None, follower: Follower | None = None) -> int:
     """Publish what dead dispatchers, and tasks that no dispatcher settled, left in outboxes; `bus`
-    is told."""
+    is told, and `follower` does what follows."""
     published = 0
     for cell in runtime.cells:
         sources = [SHARED_OUTBOX, PUBLISHER]
@@ -57,11 +63,13 @@ def reap(runtime: Runtime, bus: EventBus | None = None) -> int:
         fleet = runtime.store.run(runtime.registry.fleet())
         sources += [name for name, end in leases.items() if end <= fleet.now_ms]
         for source in sources:
-            published += _publish(runtime, cell, source, bus or EventBus())
+            published += _publish(runtime, cell, source, bus or EventBus(), follower)
     return published
 
 
-def _publish(runtime: Runtime, cell: Any, source: str, bus: EventBus) -> int:
+def _publish(
+    runtime: Runtime, cell: Any, source: str, bus: EventBus, follower: Follower | None
+) -> int:
     """Take a source's entries over, publish them, and only then drop them. Two jobs at once do the
     same work twice, with the same bytes."""
     if source != PUBLISHER:
@@ -70,16 +78,38 @@ def _publish(runtime: Runtime, cell: Any, source: str, bus: EventBus) -> int:
     if not entries:
         return 0
     outcomes = {task_id: decode_outcome(entry) for task_id, entry in entries.items()}
+    followed = [task_id for task_id, o in outcomes.items() if o.followed]
+    canvas = runtime.store.run(cell.leases.canvas(task_ids=followed)) if followed else {}
     wanted = {task_id: o for task_id, o in outcomes.items() if not o.ignore_result}
     if wanted:
         expires_s = int(runtime.settings.result_expires_s)
-        metas = [celery_meta(task_id, outcome) for task_id, outcome in wanted.items()]
+        metas = [celery_meta(i, outcome, canvas.get(i, b"")) for i, outcome in wanted.items()]
         keys = [result_key(task_id) for task_id in wanted]
         runtime.results.run(call("publish", keys=keys, args=[expires_s, *metas], decode=int))
-    acknowledge = cell.leases.acknowledge_outbox(dispatcher=PUBLISHER, task_ids=list(entries))
-    runtime.store.run(acknowledge)
-    tell_published(bus, outcomes, time.time())
-    return len(entries)
+    waits = _follow(follower, outcomes, canvas)
+    done = {task_id: outcome for task_id, outcome in outcomes.items() if task_id not in waits}
+    if not done:
+        return 0
+    commands = [cell.leases.acknowledge_outbox(dispatcher=PUBLISHER, task_ids=list(done))]
+    if canvas.keys() - waits:
+        commands.insert(0, cell.leases.forget_canvas(task_ids=list(canvas.keys() - waits)))
+    runtime.store.pipeline(commands)
+    tell_published(bus, done, time.time())
+    return len(done)
+
+
+def _follow(
+    follower: Follower | None, outcomes: Mapping[str, Outcome], canvas: Mapping[str, bytes]
+) -> set[str]:
+    """Do what follows; the tasks whose followers have to wait for the next run."""
+    if not canvas:
+        return set()
+    if follower is None or not _following.acquire(blocking=False):
+        return set(canvas)
+    try:
+        return {i for i, what in canvas.items() if not follower.follow(i, outcomes[i], what)}
+    finally:
+        _following.release()
 
 
 def due(runtime: Runtime) -> int:
@@ -110,7 +140,8 @@ def forget(runtime: Runtime) -> int:
 
 def register_jobs(app: Celery, bus: EventBus) -> None:
     """Make the jobs known to an app, lazily; `bus` is told of what they do."""
-    jobs = {"reap": partial(reap, bus=bus), "due": due, "sweep": sweep, "forget": forget}
+    reap_and_follow = partial(reap, bus=bus, follower=Follower(app))
+    jobs = {"reap": reap_and_follow, "due": due, "sweep": sweep, "forget": forget}
     for word, job in jobs.items():
         name = f"godel.control.{word}"
 

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 
 import structlog
 
+from godel_tasks.dispatch.config import Follower
 from godel_tasks.dispatch.dispatcher import Dispatcher, Ending
 from godel_tasks.dispatch.view import DispatchView
 from godel_tasks.embedded import masked
@@ -35,12 +36,18 @@ class DispatchService:
     under a new name. `on_crash` is called when a dispatcher ended by a bug."""
 
     def __init__(
-        self, runtime: Runtime, node: str, bus: EventBus, on_crash: Callable[[], None]
+        self,
+        runtime: Runtime,
+        node: str,
+        bus: EventBus,
+        on_crash: Callable[[], None],
+        follower: Follower | None = None,
     ) -> None:
         self._runtime = runtime
         self._node = node
         self._bus = bus
         self._on_crash = on_crash
+        self._follower = follower
         self._loop: asyncio.AbstractEventLoop | None = None
         self._current: Dispatcher | None = None
         self._stopping = False
@@ -122,7 +129,7 @@ class DispatchService:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         config = self._runtime.dispatch_config()
-        async with self._runtime.dispatcher_ports(self._bus) as ports:
+        async with self._runtime.dispatcher_ports(self._bus, self._follower) as ports:
             while not self._stopping:
                 dispatcher = Dispatcher(ports, config, f"{self._node}-{secrets.token_hex(3)}")
                 self._current = dispatcher

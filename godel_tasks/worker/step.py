@@ -13,6 +13,7 @@ from typing import Any, cast
 from celery import bootsteps, signals
 from celery.worker import state
 
+from godel_tasks.canvas.following import Follower
 from godel_tasks.errors import WorkerError
 from godel_tasks.events import ClassUnroutable, DispatcherReaped, EventBus
 from godel_tasks.runtime import runtime_of
@@ -87,7 +88,9 @@ class DispatchStep(bootsteps.StartStopStep):
         bus.subscribe(self._mirror.on_event, *MIRRORED, while_=self._mirror.wanted)
         worker.godel_signals.watch(bus)
         worker.godel_traces.watch(bus)
-        self.service = DispatchService(runtime, worker.hostname, bus, self._on_crash)
+        self.service = DispatchService(
+            runtime, worker.hostname, bus, self._on_crash, Follower(worker.app)
+        )
         worker.dispatch_service = self.service
         self._told = 0
 

@@ -1,0 +1,1 @@
+"""Canvas and results, as Celery's users know them, over real processes."""
