@@ -240,17 +240,12 @@ class Intake:
         if taken:
             self._reject(arrival, error)
             return
-        said = log.info if refused.expired else log.warning
-        said(
-            "intake.refused",
-            task=arrival.task_id,
-            tenant=arrival.tenant_id,
-            error=type(error).__name__,
-            text=str(error),
-        )
+        tell = log.bind(task=arrival.task_id, tenant=arrival.tenant_id)
         if refused.expired:
+            tell.info("intake.expired")
             self._request(arrival, expires=LONG_AGO).revoked()
         else:
+            tell.warning("intake.refused", error=type(error).__name__, text=str(error))
             self._fail(arrival, error)
 
     def _exists(self, task_id: str) -> bool:
