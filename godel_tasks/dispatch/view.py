@@ -46,7 +46,8 @@ class MemberView:
 @dataclass(frozen=True, slots=True)
 class DispatchView:
     """`state` is "at work", "paused" or "draining". `counts` are since the dispatcher's start, by
-    what happened to held tasks; `waiting` is by class, as far as it is known."""
+    what happened to held tasks; `waiting` is known as of the last look; `unroutable` counts those of
+    them that no registered instance could run, by class."""
 
     name: str
     state: str
@@ -54,6 +55,7 @@ class DispatchView:
     members: tuple[MemberView, ...]
     counts: Mapping[str, int]
     waiting: int
+    unroutable: Mapping[str, int]
 
     @property
     def running(self) -> tuple[AttemptView, ...]:
@@ -87,6 +89,12 @@ def view_of(
         ),
         dict(flights.counts),
         sum(count for cell in feeder.cells for count in cell.waiting.values()),
+        {
+            name: count
+            for cell in feeder.cells
+            for name, count in cell.waiting.items()
+            if count > 0 and name in cell.classes and not fleet.routable(cell.classes[name])
+        },
     )
 
 

@@ -125,6 +125,7 @@ def stats_of(view: DispatchView) -> dict[str, Any]:
         "in_flight": len(view.running),
         "claimed": len(view.unsent),
         "waiting_known": view.waiting,
+        "unroutable": dict(view.unroutable),
         "counts": dict(view.counts),
         "instances": {"registered": len(view.members), "up": len(up)},
         "slots": {

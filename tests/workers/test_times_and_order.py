@@ -30,14 +30,14 @@ def blocker(calm: World) -> Iterator[GodelResult]:
 
 
 def test_a_task_that_runs_past_its_deadline_is_stopped_and_fails(calm: World):
-    # Given a task that would run for a minute and must be done within half a second
+    # Given a task that would run for a minute and must be done within 1.5 s
     began = time.monotonic()
-    result = calm.submit("acme", {"sleep": 60}, deadline=0.5)
+    result = calm.submit("acme", {"sleep": 60}, deadline=1.5)
     # When the deadline passes
     with pytest.raises(TaskTimedOut, match="deadline"):
         result.get(timeout=10)
     # Then it was stopped on its instance, and not tried again
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 6
     assert len(calm.starts(result.id)) == 1
     assert calm.journal(result.id)[-1]["end"] == "timed_out"
 
@@ -108,6 +108,9 @@ def test_a_task_that_nobody_can_run_is_told_and_buried(calm: World):
     result = calm.submit("acme", {}, capabilities={"gpu": "yes"})
     # When nobody came
     calm.processes["d1"].wait_for("class.unroutable")
+    # Then it is counted for whoever inspects, until nobody waits any more
+    (stats,) = calm.app.control.inspect(timeout=2).stats().values()
+    assert list(stats["godel"]["unroutable"].values()) == [1]
     with pytest.raises(TaskUnroutable, match="gpu"):
         result.get(timeout=15)
     # Then it failed with what was missing
