@@ -116,7 +116,9 @@ def make_app(
     if dispatch:
         app.steps["worker"].add("godel_tasks.worker.tracing:TraceStep")
         app.steps["worker"].add("godel_tasks.worker.step:DispatchStep")
+        app.steps["consumer"].add("godel_tasks.worker.heart:HeartStep")
     app.steps["worker"].add("godel_tasks.worker.signalling:SignalStep")
+    app.steps["worker"].add("godel_tasks.worker.mirror:MirrorStep")
     register_jobs(app, app.job_events)
     # Lazy, as all Celery tasks: looked up when it is first used.
     submit = app.task(base=SubmitTask, name=SUBMIT_TASK, bind=True, typing=False, shared=False)

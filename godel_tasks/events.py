@@ -28,6 +28,9 @@ class TaskClaimed(Event, frozen=True):
     queued_s: float
     correlation_id: str
     headers: dict[str, str]
+    session_id: str = ""
+    root_id: str = ""
+    parent_id: str = ""
 
 
 class TaskAdopted(Event, frozen=True):
@@ -40,6 +43,9 @@ class TaskAdopted(Event, frozen=True):
     at_s: float
     correlation_id: str
     headers: dict[str, str]
+    session_id: str = ""
+    root_id: str = ""
+    parent_id: str = ""
 
 
 class TaskStarted(Event, frozen=True):
@@ -50,20 +56,6 @@ class TaskStarted(Event, frozen=True):
     attempt: int
     instance_id: str
     at_s: float
-
-
-class TaskSettled(Event, frozen=True):
-    """`task.settled`: its end is stored. `state` is the terminal state's name."""
-
-    task_id: str
-    tenant_id: str
-    attempt: int
-    instance_id: str
-    state: str
-    run_s: float
-    at_s: float
-    result: str
-    error: str
 
 
 class TaskRetried(Event, frozen=True):

@@ -201,7 +201,6 @@ class FlightControl:
         self._on_free()
         if outcome is not None:
             self._flights.counts[outcome.state.value.lower()] += 1
-            self._teller.settled(flight, outcome)
 
     # -- cancelling --------------------------------------------------------------------------
 

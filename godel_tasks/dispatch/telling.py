@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from godel_tasks.dispatch.config import Ports
 from godel_tasks.dispatch.flights import Flight
 from godel_tasks.dispatch.outcome import Outcome
+from godel_tasks.domain.task import TaskBody
 from godel_tasks.events import (
     AttemptEnded,
     EventBus,
@@ -14,7 +15,6 @@ from godel_tasks.events import (
     TaskClaimed,
     TaskPublished,
     TaskRetried,
-    TaskSettled,
     TaskStarted,
 )
 from godel_tasks.policy.retry import Next
@@ -42,6 +42,7 @@ class Teller:
                     queued_s,
                     record.body.correlation_id,
                     flight.headers,
+                    *_family(record.body),
                 )
             )
 
@@ -50,7 +51,13 @@ class Teller:
             body = flight.held.record.body
             flight.headers = dict(body.headers)
             self._bus.emit(
-                TaskAdopted(*self._who(flight), self._now_s(), body.correlation_id, flight.headers)
+                TaskAdopted(
+                    *self._who(flight),
+                    self._now_s(),
+                    body.correlation_id,
+                    flight.headers,
+                    *_family(body),
+                )
             )
 
     def started(self, flight: Flight) -> None:
@@ -93,20 +100,6 @@ class Teller:
                 )
             )
 
-    def settled(self, flight: Flight, outcome: Outcome) -> None:
-        if self._bus.wanted(TaskSettled):
-            error = f"{outcome.error_type}: {outcome.error_message}" if outcome.error_type else ""
-            self._bus.emit(
-                TaskSettled(
-                    *self._who(flight),
-                    outcome.state.value,
-                    outcome.run_ms / 1000,
-                    outcome.at_ms / 1000,
-                    outcome.result[:200].decode(errors="replace"),
-                    error,
-                )
-            )
-
     def _now_s(self) -> float:
         return self._clock.wall_ms() / 1000
 
@@ -114,6 +107,12 @@ class Teller:
     def _who(flight: Flight) -> tuple[str, str, int, str]:
         record = flight.held.record
         return record.task_id, record.tenant_id, record.attempt, flight.held.instance_id
+
+
+def _family(body: TaskBody) -> tuple[str, str, str]:
+    """Its session, and in a canvas the tasks that it comes from: the first one and the last."""
+    celery = body.celery
+    return (body.session_id, celery.get("root_id") or "", celery.get("parent_id") or "")
 
 
 def tell_published(bus: EventBus, outcomes: Mapping[str, Outcome], at_s: float) -> None:

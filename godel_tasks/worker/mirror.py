@@ -1,151 +1,164 @@
-"""EventMirror: Godel's tasks as Celery events, so that Flower sees them.
+"""EventMirror: what happens to Godel's tasks, as Celery events, so that Flower sees it.
 
-Events are sent in batches from a thread of their own, only while somebody asked for them (Flower
-does when it starts), and above `GODEL_EVENT_RATE` tasks a second only for a sample of the tasks,
-which is said in the log.
+Only while a monitor has asked for events, as Flower does. Above a rate that is a setting only some
+of the tasks are shown, each of them whole; those that go wrong always are.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
 from typing import Any
 
-import structlog
-from kombu.exceptions import KombuError
-from redis import RedisError
+from celery import bootsteps
 
-from godel_tasks.events import Event, TaskClaimed, TaskRetried, TaskSettled, TaskStarted
+from godel_tasks.events import (
+    AttemptEnded,
+    Event,
+    EventBus,
+    TaskAdopted,
+    TaskClaimed,
+    TaskPublished,
+    TaskRetried,
+    TaskStarted,
+)
+from godel_tasks.runtime import runtime_of
+from godel_tasks.worker import celery_events as words
+from godel_tasks.worker.celery_events import Claim, described
+from godel_tasks.worker.event_sender import EventSender
+from godel_tasks.worker.outlet import Outlet
+from godel_tasks.worker.sampling import Sampler
 
-log = structlog.get_logger("godel.events")
+_MIRRORED = (TaskClaimed, TaskAdopted, TaskStarted, TaskRetried, AttemptEnded, TaskPublished)
+#: Ends of attempts after which a task waits, without a retry.
+_WAITS = ("handed_back", "held")
 
-TASK_NAME = "godel_tasks.submit_task"
-#: What is mirrored.
-MIRRORED = (TaskClaimed, TaskStarted, TaskSettled, TaskRetried)
-#: Seconds that events are collected before they are sent together.
-FLUSH_EVERY_S = 0.2
-#: Events that may wait to be sent; beyond that they are dropped, and the log says so.
-BACKLOG = 20_000
+
+class _Known:
+    """What we know of a task. `started_s` is wall time, 0.0 for "not yet", and kept only while it
+    is hidden."""
+
+    __slots__ = ("claim", "hidden", "started_s")
+
+    def __init__(self, claim: Claim, hidden: bool) -> None:
+        self.claim = claim
+        self.hidden = hidden
+        self.started_s = 0.0
 
 
 class EventMirror:
-    """Subscribes to the bus; `on_event` is cheap and called on the dispatcher's loop."""
+    """`tasks_per_s` are shown in full; the last `remembers` claimed tasks are remembered, which
+    should be more than are ever in flight."""
 
-    def __init__(self, worker: Any, rate: float) -> None:
+    def __init__(self, worker: Any, tasks_per_s: float, remembers: int) -> None:
         self._worker = worker
-        self._rate = rate
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._mirrored: set[str] = set()
-        self._tokens = float(rate)
-        self._refilled_at = time.monotonic()
-        self._sampling = False
-        self._thread = threading.Thread(target=self._run, name="godel-events", daemon=True)
+        self._sampler = Sampler(tasks_per_s)
+        self._remembers = remembers
+        self._tasks: dict[str, _Known] = {}
+        self._wanted = False
+        sender = EventSender(worker.app, worker.hostname)
+        self.outlet = Outlet(sender, self._sampler, tasks_per_s)
 
-    def start(self) -> None:
-        self._thread.start()
+    def watch(self, bus: EventBus) -> None:
+        """Show what this bus tells of. Claims may come from one thread only."""
+        bus.subscribe(self._on_event, *_MIRRORED, while_=self._is_wanted)
 
-    def stop(self) -> None:
-        if self._thread.is_alive():
-            self._events.put(None)
-            self._thread.join(5)
-
-    def on_event(self, event: Event) -> None:
-        if isinstance(event, TaskClaimed):
-            if not self._take_token():
-                return
-            self._mirrored.add(event.task_id)
-        elif isinstance(event, TaskStarted | TaskSettled | TaskRetried):
-            if event.task_id not in self._mirrored:
-                return
-            if not isinstance(event, TaskStarted):
-                self._mirrored.discard(event.task_id)
-        self._events.put(event)
-
-    def wanted(self) -> bool:
-        """Whether anybody asked for task events."""
+    def _is_wanted(self) -> bool:
+        """Whether a monitor asked for events of tasks."""
         dispatcher = getattr(self._worker.consumer, "event_dispatcher", None)
-        if dispatcher is None or not dispatcher.enabled:
-            return False
-        # Without -E only the group "worker" is sent; no groups at all means every one.
-        return not dispatcher.groups or "task" in dispatcher.groups
+        # A worker that drains or connects anew has none, and what was asked for holds.
+        if dispatcher is not None:
+            # Without -E only the group "worker" is sent; no groups at all means every one.
+            self._wanted = not dispatcher.groups or "task" in dispatcher.groups
+        return self._wanted
 
-    def _take_token(self) -> bool:
-        now = time.monotonic()
-        self._tokens = min(self._rate, self._tokens + (now - self._refilled_at) * self._rate)
-        self._refilled_at = now
-        if self._tokens >= 1 and self._events.qsize() < BACKLOG:
-            self._tokens -= 1
-            return True
-        if not self._sampling:
-            self._sampling = True
-            log.warning(
-                "events.sampled",
-                hint=f"Flower sees about {self._rate:g} tasks a second of each dispatcher; "
-                "counts and results are whole. Raise GODEL_EVENT_RATE to see more",
-            )
-        return False
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case TaskClaimed():
+                self._claimed(event)
+            case TaskAdopted():
+                # Whether the dead dispatcher showed it is not known: in doubt it is shown.
+                self._remember(event, hidden=False)
+                self.outlet.put(words.received(event))
+            case TaskStarted():
+                self._started(event)
+            case TaskRetried():
+                self._show(event, words.retried(event, self._about(event)))
+            case AttemptEnded(outcome=outcome) if outcome in _WAITS:
+                self._waits_again(event)
+            case TaskPublished():
+                self._published(event)
 
-    def _run(self) -> None:
-        going = True
-        while going:
-            batch, going = self._collect()
-            if batch:
-                try:
-                    self._send(batch)
-                except (KombuError, RedisError, OSError) as error:
-                    log.warning("events.lost", events=len(batch), error=str(error))
+    def _claimed(self, claim: TaskClaimed) -> None:
+        # What went wrong once is followed to its end.
+        shown = claim.attempt > 1 or self._sampler.shows(claim.task_id, time.monotonic())
+        hidden = not (shown and self.outlet.has_room)
+        self._remember(claim, hidden=hidden)
+        if not hidden:
+            self.outlet.put(words.received(claim))
 
-    def _collect(self) -> tuple[list[Event], bool]:
-        first = self._events.get()
-        if first is None:
-            return [], False
-        batch = [first]
-        ends_at = time.monotonic() + FLUSH_EVERY_S
-        while (left := ends_at - time.monotonic()) > 0:
-            try:
-                event = self._events.get(timeout=left)
-            except queue.Empty:
-                break
-            if event is None:
-                return batch, False
-            batch.append(event)
-        return batch, True
+    def _started(self, event: TaskStarted) -> None:
+        known = self._tasks.get(event.task_id)
+        if known is not None and known.hidden:
+            known.started_s = event.at_s
+        else:
+            about = self._about(event)
+            self.outlet.put([words.started(event.task_id, event.at_s, about)])
 
-    def _send(self, batch: list[Event]) -> None:
-        app = self._worker.app
-        with (
-            app.connection_for_write() as connection,
-            app.events.Dispatcher(
-                connection,
-                hostname=self._worker.hostname,
-                buffer_group=frozenset({"task"}),
-                buffer_limit=200,
-            ) as dispatcher,
-        ):
-            for event in batch:
-                for kind, fields in celery_events(event):
-                    dispatcher.send(kind, **fields)
-            dispatcher.flush()
+    def _waits_again(self, event: AttemptEnded) -> None:
+        known = self._tasks.get(event.task_id)
+        if event.outcome == "held" or known is None or not known.hidden:
+            self._show(event, *words.waits_again(event, self._about(event)))
+
+    def _published(self, event: TaskPublished) -> None:
+        known = self._tasks.get(event.task_id)
+        if event.state != "SUCCEEDED" or known is None or not known.hidden:
+            self._show(event, words.ended(event, self._about(event)))
+        self._tasks.pop(event.task_id, None)
+
+    def _show(
+        self, event: TaskRetried | AttemptEnded | TaskPublished, *events: words.CeleryEvent
+    ) -> None:
+        """And what was hidden of the task until now, so that it is whole."""
+        known = self._tasks.get(event.task_id)
+        before: list[words.CeleryEvent] = []
+        if known is not None and known.hidden:
+            known.hidden = False
+            before = words.received(known.claim)
+            if known.started_s:
+                about = described(known.claim, known.claim)
+                before.append(words.started(event.task_id, known.started_s, about))
+        self.outlet.put([*before, *events])
+
+    def _about(
+        self, event: TaskStarted | TaskRetried | AttemptEnded | TaskPublished
+    ) -> words.CeleryEvent:
+        known = self._tasks.get(event.task_id)
+        return described(event, known.claim if known else None)
+
+    def _remember(self, claim: Claim, *, hidden: bool) -> None:
+        self._tasks.pop(claim.task_id, None)
+        self._tasks[claim.task_id] = _Known(claim, hidden)
+        if len(self._tasks) > self._remembers:
+            del self._tasks[next(iter(self._tasks))]
 
 
-def celery_events(event: Event) -> list[tuple[str, dict[str, Any]]]:
-    """An event of ours as Celery's monitors know it: type and fields."""
-    match event:
-        case TaskClaimed(task_id, tenant_id, attempt, instance_id, at_s):
-            seen = f"({tenant_id!r},)"
-            kwargs = repr({"tenant": tenant_id, "instance": instance_id})
-            fields = {"name": TASK_NAME, "args": seen, "kwargs": kwargs, "retries": attempt - 1}
-            return [("task-received", {"uuid": task_id, "timestamp": at_s, **fields})]
-        case TaskStarted(task_id, at_s=at_s):
-            return [("task-started", {"uuid": task_id, "timestamp": at_s})]
-        case TaskRetried(task_id, reason=reason, at_s=at_s):
-            return [("task-retried", {"uuid": task_id, "timestamp": at_s, "exception": reason})]
-        case TaskSettled(task_id, state=state, run_s=run_s, at_s=at_s, result=result, error=error):
-            base = {"uuid": task_id, "timestamp": at_s}
-            if state == "SUCCEEDED":
-                return [("task-succeeded", {**base, "result": result, "runtime": run_s})]
-            if state == "FAILED":
-                return [("task-failed", {**base, "exception": error, "traceback": ""})]
-            return [("task-revoked", {**base, "terminated": True, "signum": "", "expired": False})]
-    return []
+class MirrorStep(bootsteps.StartStopStep):
+    """Shows monitors what a worker's dispatcher and its control jobs do, from its start to its
+    end."""
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        super().__init__(worker, **kwargs)
+        settings = runtime_of(worker.app).settings
+        mirror = EventMirror(worker, settings.flower_tasks_per_s, 2 * settings.max_in_flight)
+        mirror.watch(worker.app.job_events)
+        worker.godel_mirror = mirror
+        self._outlet = mirror.outlet
+
+    def start(self, _worker: Any) -> None:
+        self._outlet.start()
+
+    def stop(self, _worker: Any) -> None:
+        self._outlet.stop()
+
+    def terminate(self, _worker: Any) -> None:
+        self._outlet.stop()

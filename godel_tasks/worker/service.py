@@ -14,6 +14,7 @@ import structlog
 from godel_tasks.dispatch.config import Follower
 from godel_tasks.dispatch.dispatcher import Dispatcher, Ending
 from godel_tasks.dispatch.view import DispatchView
+from godel_tasks.domain.task import TERMINAL_STATES
 from godel_tasks.embedded import masked
 from godel_tasks.events import ClassUnroutable, DispatcherReaped, Event, EventBus
 from godel_tasks.process import loop_factory, spare_start_up
@@ -78,6 +79,14 @@ class DispatchService:
     def resume(self) -> None:
         self._paused = False
         self._on_loop(self._heed_pause)
+
+    def numbers(self) -> tuple[int, int]:
+        """Attempts in flight, and tasks that were brought to an end. For any thread, at once."""
+        if self._current is None:
+            return 0, 0
+        flights = self._current.flights
+        ends = (flights.counts.get(state.value.lower(), 0) for state in TERMINAL_STATES)
+        return len(flights), sum(ends)
 
     def view(self, timeout: float) -> DispatchView | None:
         """What the dispatcher does right now; None when there is none (yet, or any more). For any

@@ -18,7 +18,6 @@ from godel_tasks.errors import WorkerError
 from godel_tasks.events import ClassUnroutable, DispatcherReaped, EventBus
 from godel_tasks.runtime import runtime_of
 from godel_tasks.worker.inspecting import TASK_NAME, settled, stats_of
-from godel_tasks.worker.mirror import MIRRORED, EventMirror
 from godel_tasks.worker.remote import ANSWER_WITHIN_S
 from godel_tasks.worker.service import DispatchService, log_event
 
@@ -73,6 +72,7 @@ class DispatchStep(bootsteps.StartStopStep):
         "celery.worker.components:Pool",
         "godel_tasks.worker.signalling:SignalStep",
         "godel_tasks.worker.tracing:TraceStep",
+        "godel_tasks.worker.mirror:MirrorStep",
     )
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
@@ -84,8 +84,7 @@ class DispatchStep(bootsteps.StartStopStep):
         runtime = runtime_of(worker.app)
         bus = EventBus()
         bus.subscribe(log_event, ClassUnroutable, DispatcherReaped)
-        self._mirror = EventMirror(worker, runtime.settings.event_rate)
-        bus.subscribe(self._mirror.on_event, *MIRRORED, while_=self._mirror.wanted)
+        worker.godel_mirror.watch(bus)
         worker.godel_signals.watch(bus)
         worker.godel_traces.watch(bus)
         self.service = DispatchService(
@@ -96,17 +95,14 @@ class DispatchStep(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         signals.worker_shutting_down.connect(self._on_told, sender=worker.hostname)
-        self._mirror.start()
         self.service.start()
 
     def stop(self, _worker: Any) -> None:
         self.service.stop()
-        self._mirror.stop()
 
     def terminate(self, worker: Any) -> None:
         # Celery's soft shutdown counts its own requests only; it is 0 when it is turned off.
         self.service.stop(patience_s=worker.app.conf.worker_soft_shutdown_timeout)
-        self._mirror.stop()
 
     def info(self, _worker: Any) -> dict[str, Any]:  # type: ignore[override]
         """Its part of `inspect stats`."""
