@@ -13,14 +13,17 @@ APP = "benchmarks.peers.apps.arq_app"
 class ArqPeer(PythonPeer):
     name = "arq"
     variants = (
+        {"workers": 1, "max_jobs": 1000, "poll_delay_s": 0.01},
         {"workers": 1, "max_jobs": 100, "poll_delay_s": 0.01},
         {"workers": 1, "max_jobs": 20, "poll_delay_s": 0.001},
-        {"workers": 1, "max_jobs": 1000, "poll_delay_s": 0.01},
         {"workers": 2, "max_jobs": 100, "poll_delay_s": 0.001},
         {"workers": 2, "max_jobs": 100, "poll_delay_s": 0.5},
     )
     fixed = "keep_result 3600 s, log_results off, uvloop, hiredis"
-    note = "One queue without tenants; workers contend for its head; results in the same database."
+    note = (
+        "One queue without tenants; workers contend for its head, so that a second one slows the "
+        "first down; results in the same database."
+    )
 
     def workers(self, server: EmbeddedServer, settings: Settings) -> list[ProcessSpec]:
         command = (

@@ -12,13 +12,16 @@ class BullMQPeer(Peer):
     name = "bullmq"
     share = 3.0
     variants = (
-        {"workers": 2, "concurrency": 100},
-        {"workers": 2, "concurrency": 50},
-        {"workers": 2, "concurrency": 300},
         {"workers": 1, "concurrency": 100},
+        {"workers": 1, "concurrency": 50},
+        {"workers": 1, "concurrency": 300},
+        {"workers": 2, "concurrency": 100},
     )
     fixed = "removeOnComplete off, so that each job and its return value stay; ioredis"
-    note = "One queue without tenants, on Node; writes an event per job; results in its database."
+    note = (
+        "One queue without tenants, on Node; writes events of each job; results in the same "
+        "database. One process leaves the other core to the server."
+    )
 
     @property
     def ready(self) -> bool:

@@ -11,8 +11,8 @@ from godel_tasks.supervisor.spec import ProcessSpec
 class TaskiqPeer(PythonPeer):
     name = "taskiq"
     variants = (
-        {"workers": 2, "max_async_tasks": 20, "xread_count": 100, "serializer": "orjson"},
         {"workers": 2, "max_async_tasks": 20, "xread_count": 100, "serializer": "pickle"},
+        {"workers": 2, "max_async_tasks": 20, "xread_count": 100, "serializer": "orjson"},
         {"workers": 2, "max_async_tasks": 10, "xread_count": 100, "serializer": "pickle"},
         {"workers": 2, "max_async_tasks": 100, "xread_count": 100, "serializer": "pickle"},
         {"workers": 2, "max_async_tasks": 1000, "xread_count": 1000, "serializer": "pickle"},
