@@ -53,7 +53,11 @@ class Side:
             self._producer(stage, DUMPER, "--count", str(plan.tasks)),
             self._producer(stage, SENDER, "--count", str(plan.sends), "--every", str(SEND_EVERY_S)),
         ]
-        env = {JOURNALS: str(stage.site.journals), **self.env(stage)}
+        env = {
+            JOURNALS: str(stage.site.journals),
+            "TMPDIR": str(stage.site.root),  # what a killed pool leaves goes with the folder
+            **self.env(stage),
+        }
         return [
             replace(
                 spec,
