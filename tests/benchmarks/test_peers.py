@@ -50,7 +50,7 @@ async def test_results_that_are_lost_are_no_figure(monkeypatch: pytest.MonkeyPat
     class Forgetful(CeleryPeer):
         def left(self, look: Look) -> int:
             if not (left := super().left(look)):
-                look.results.delete(look.results.randomkey())
+                look.results.delete(next(look.results.scan_iter(count=1)))
             return left
 
     # When it is measured, then there is no figure, and the reason says what is missing
