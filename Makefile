@@ -15,10 +15,10 @@ SEED   ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench chaos mutants lock clean
+.PHONY: help setup demo test check bench bench-peers chaos mutants lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv from the lock (hashes checked) and install Godel into it, editable
 
@@ -55,6 +55,9 @@ bench: $(STAMP) ## the benchmarks behind benchmarks/RESULTS.md (minutes)
 	@$(BIN)/python -m benchmarks.e2e --json
 	@$(BIN)/python -m benchmarks.idle --json
 
+bench-peers: $(STAMP) ## the same no-op drained by Godel and other task queues, which it installs (3 to 4 minutes)
+	@$(BIN)/python -m benchmarks.peers --json
+
 chaos: $(STAMP) ## kill and stop processes at random under load: make chaos ROUNDS=100 SEED=1
 	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
 
@@ -62,13 +65,16 @@ mutants: $(STAMP) ## plant ten bugs, each must be found by a test
 	@$(BIN)/python -m tests.mutants
 
 # --universal: one resolution for every platform and every Python from 3.11 on.
-UV_COMPILE = uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
-             --no-header --quiet
+UV_FLAGS   = --universal --generate-hashes --python-version 3.11 --no-header --quiet
+UV_COMPILE = uv pip compile pyproject.toml $(UV_FLAGS)
 
-lock: ## resolve requirements/*.lock again from pyproject.toml (needs uv)
+lock: ## resolve all lock files again (needs uv, and npm for that of BullMQ)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
 	@$(UV_COMPILE) -o requirements/runtime.lock
 	@$(UV_COMPILE) --group dev -c requirements/runtime.lock -o requirements/dev.lock
+	@cd requirements/peers && for name in *.in; do \
+	  uv pip compile "$$name" $(UV_FLAGS) -o "$${name%.in}.lock" || exit 1; done
+	@cd benchmarks/peers/apps/bullmq && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 
 clean: ## remove caches and build products (not .venv, not your data)
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
