@@ -46,8 +46,8 @@ class MemberView:
 @dataclass(frozen=True, slots=True)
 class DispatchView:
     """`state` is "at work", "paused" or "draining". `counts` are since the dispatcher's start, by
-    what happened to held tasks; `waiting` is known as of the last look; `unroutable` counts those of
-    them that no registered instance could run, by class."""
+    what happened to held tasks; `waiting` is known as of the last look; `unroutable` counts those
+    of them that no registered instance could run, by class."""
 
     name: str
     state: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from celery.exceptions import TaskRevokedError
@@ -109,7 +110,8 @@ def test_a_task_that_nobody_can_run_is_told_and_buried(calm: World):
     # When nobody came
     calm.processes["d1"].wait_for("class.unroutable")
     # Then it is counted for whoever inspects, until nobody waits any more
-    (stats,) = calm.app.control.inspect(timeout=2).stats().values()
+    answers: Any = calm.app.control.inspect(timeout=2).stats()
+    (stats,) = answers.values()
     assert list(stats["godel"]["unroutable"].values()) == [1]
     with pytest.raises(TaskUnroutable, match="gpu"):
         result.get(timeout=15)
