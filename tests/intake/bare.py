@@ -1,8 +1,9 @@
 """A client that has Celery and nothing of Godel: run with `python -I`, told what to do in lines.
 
 Each line of stdin is a JSON object; each gets a line of JSON on stdout. `{"send": {...}}` calls
-`send_task` with these arguments and answers the id; `{"get": id}` waits for the result; `{"state":
-id}` looks; `{"revoke": id}` and `{"modules": name}` are what they say.
+`send_task` with these arguments and answers the id; `{"chord": [args, ...], "body": name}` sends a
+chord of them, whose body goes to the queue of its name; `{"get": id}` waits for the result;
+`{"state": id}` looks; `{"revoke": id}` and `{"modules": name}` are what they say.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class _NotInstalled(MetaPathFinder):
 
 sys.meta_path.insert(0, _NotInstalled())
 
-from celery import Celery  # noqa: E402 - not before Godel is out of reach
+from celery import Celery, chord  # noqa: E402 - not before Godel is out of reach
 
 app = Celery(broker=sys.argv[1], backend=sys.argv[1])
 app.conf.task_routes = {"godel_tasks.*": {"queue": sys.argv[2]}}
@@ -34,6 +35,9 @@ def answer(told: dict[str, Any]) -> Any:
     match told:
         case {"send": options}:
             return app.send_task("godel_tasks.submit_task", **options).id
+        case {"chord": header, "body": body}:
+            parts = [app.signature("godel_tasks.submit_task", args=args) for args in header]
+            return chord(parts, app=app)(app.signature(body, queue=body)).id
         case {"get": task_id}:
             try:
                 return {"result": app.AsyncResult(task_id).get(timeout=20)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -114,6 +115,13 @@ def bare(house: World) -> Iterator[Bare]:
 def broker(world: World) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(world.url, decode_responses=True) as client:
         yield client
+
+
+def next_task(broker: redis.Redis, queue: str) -> tuple[str, list[Any]]:
+    """Wait for a message in a queue that nobody consumes: its task's name and arguments."""
+    wait_until(lambda: broker.llen(queue), description=f"a task in {queue}", timeout=10)
+    found = json.loads(str(broker.rpop(queue)))
+    return found["headers"]["task"], json.loads(base64.b64decode(found["body"]))[0]
 
 
 def all_taken(broker: redis.Redis) -> None:

@@ -10,7 +10,7 @@ import redis
 from godel_tasks.domain.task import Level
 from godel_tasks.store.records import Record
 from tests.helpers import wait_until
-from tests.intake.conftest import Bare, all_taken
+from tests.intake.conftest import Bare, all_taken, next_task
 from tests.world import World
 
 
@@ -112,3 +112,34 @@ def test_it_can_be_revoked_after_it_was_taken_in(world: World, bare: Bare):
     # Then it is, at both ends
     assert bare.get(task_id)["state"] == "REVOKED"
     assert world.state(task_id) == ""
+
+
+def test_what_follows_it_is_done(world: World, bare: Bare, broker: redis.Redis):
+    # When a task is sent with a callback and the rest of a chain, both ordinary tasks of theirs
+    link, chain = (
+        {"task": f"theirs.{name}", "args": [], "kwargs": {}, "options": {"queue": name}}
+        for name in ("linked", "chained")
+    )
+    task_id = bare.send("acme", link=[link], chain=[chain])
+    # Then both are sent, with its result
+    result = bare.get(task_id)["result"]
+    assert next_task(broker, "linked") == ("theirs.linked", [result])
+    assert next_task(broker, "chained") == ("theirs.chained", [result])
+
+
+def test_a_chord_of_them_is_counted(world: World, bare: Bare, broker: redis.Redis):
+    # When a client sends a chord
+    bare.tell(chord=[["acme", {"n": 1}], ["acme", {"n": 2}]], body="theirs.body")
+    # Then its body is sent once, with the results in order
+    name, (results,) = next_task(broker, "theirs.body")
+    assert name == "theirs.body"
+    assert [result["payload"] for result in results] == [{"n": 1}, {"n": 2}]
+
+
+def test_a_chord_fails_with_a_part_that_is_refused(world: World, bare: Bare):
+    # When one of a chord's parts is of an unknown tenant
+    body = bare.tell(chord=[["acme", {}], ["nobody", {}]], body="theirs.body")
+    # Then who waits for the chord learns of it
+    found = bare.get(body)
+    assert (found["error"], found["state"]) == ("ChordError", "FAILURE")
+    assert "nobody" in found["text"]

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from tests.helpers import wait_until
-from tests.intake.conftest import PATIENCE_S, QUEUE, Bare, all_taken
+from tests.intake.conftest import PATIENCE_S, QUEUE, Bare, all_taken, next_task
 from tests.world import World
 
 NAME = "godel_tasks.submit_task"
@@ -122,10 +122,7 @@ def test_link_error_is_told(world: World, bare: Bare, broker: redis.Redis):
     task_id = bare.send("nobody", link_error=[errback])
     # Then their task is sent, to their queue
     assert bare.get(task_id)["state"] == "FAILURE"
-    wait_until(lambda: broker.llen("theirs") == 1, description="link_error was sent")
-    told = json.loads(broker.lpop("theirs"))  # type: ignore[arg-type]
-    assert told["headers"]["task"] == "theirs.note"
-    assert json.loads(base64.b64decode(told["body"]))[0] == [task_id]
+    assert next_task(broker, "theirs") == ("theirs.note", [task_id])
 
 
 class TestAFullQueue:
