@@ -30,9 +30,9 @@ broker_connection_max_retries = None
 # An error answer (LOADING, READONLY after a failover) is a reason to connect again, not to end.
 broker_channel_error_retry = True
 
-# An unacknowledged control job is given to another worker after this long, in seconds. No control
-# job runs for minutes; tenants' tasks are not Celery messages, and Celery is never handed an ETA.
-# kombu and Celery read it in three places, and misbehave where these differ.
+# An unacknowledged message (a control job, or one on its way through the intake) is given to
+# another worker after this long, in seconds. No control job runs for minutes, and Celery is never
+# handed an ETA. kombu and Celery read it in three places, and misbehave where these differ.
 visibility_timeout = 600
 
 broker_transport_options = {
@@ -73,7 +73,8 @@ worker_cancel_long_running_tasks_on_connection_loss = True
 # A worker takes a job when it has a free slot for it, and leaves the rest for its siblings.
 worker_disable_prefetch = True
 worker_prefetch_multiplier = 1
-# Should somebody send jobs with an ETA all the same, a worker keeps no more than these in memory.
+# What a worker takes beyond that and keeps in memory: at the intake, messages that wait for room in
+# a full queue; and jobs, should somebody send them with an ETA.
 worker_eta_task_limit = 100
 
 # -- workers -----------------------------------------------------------------------------------
