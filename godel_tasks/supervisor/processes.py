@@ -17,6 +17,8 @@ from godel_tasks.supervisor.spec import ProcessSpec
 
 WORKER_FLAGS = ("--without-gossip", "--without-mingle")
 FLOWER_HOST = "127.0.0.1"
+#: With tenant and instance (kwargs), and the name last: nearly all tasks have the same one.
+FLOWER_COLUMNS = "uuid,state,kwargs,received,runtime,worker,retries,name"
 #: Seconds on top of a drain in which a worker closes its connections.
 CLOSING_S = 5.0
 #: Seconds in which a worker has to answer a ping.
@@ -61,11 +63,15 @@ def godel_processes(
         ProcessSpec(name="beat", command=celery("-A", "godel_tasks", "beat"), env=extra),
     ]
     if flower_port is not None:
-        address = (f"--address={FLOWER_HOST}", f"--port={flower_port}")
+        flags = (
+            f"--address={FLOWER_HOST}",
+            f"--port={flower_port}",
+            f"--tasks-columns={FLOWER_COLUMNS}",
+        )
         specs.append(
             ProcessSpec(
                 name="flower",
-                command=celery("-A", "godel_tasks", "flower", *address),
+                command=celery("-A", "godel_tasks", "flower", *flags),
                 env=extra,
                 stop_timeout_s=5.0,
                 ready=listens(FLOWER_HOST, flower_port),

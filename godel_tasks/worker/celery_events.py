@@ -34,7 +34,7 @@ CeleryEvent = dict[str, Any]
 def received(claim: Claim) -> list[CeleryEvent]:
     """Claimed, or taken over from another dispatcher. What it waited lies between sent and
     received."""
-    about = described(claim, claim)
+    about = _described(claim, claim)
     events = [_event("task-received", claim.task_id, claim.at_s, about)]
     if isinstance(claim, TaskClaimed) and claim.attempt == 1:
         sent_s = claim.at_s - claim.queued_s
@@ -43,37 +43,45 @@ def received(claim: Claim) -> list[CeleryEvent]:
     return events
 
 
-def started(task_id: str, at_s: float, about: CeleryEvent) -> CeleryEvent:
+def started(event: TaskStarted, claim: Claim | None) -> CeleryEvent:
     """Delivered to its instance."""
-    return _event("task-started", task_id, at_s, about)
+    return _event("task-started", event.task_id, event.at_s, _described(event, claim))
 
 
-def retried(event: TaskRetried, about: CeleryEvent) -> CeleryEvent:
+def retried(event: TaskRetried, claim: Claim | None) -> CeleryEvent:
     """Another attempt follows; `retries` counts it already."""
     exception = _error(event.error_type, event.error_message) or event.reason
     return {
-        **_event("task-retried", event.task_id, event.at_s, about),
+        **_event("task-retried", event.task_id, event.at_s, _described(event, claim)),
         "retries": event.attempt,
         "exception": exception,
         "traceback": _end_of(event.traceback),
     }
 
 
-def waits_again(event: AttemptEnded, about: CeleryEvent) -> list[CeleryEvent]:
+def waits_again(event: AttemptEnded, claim: Claim | None) -> list[CeleryEvent]:
     """Handed back, or on hold for a person: no attempt follows yet, and none was spent.
 
     Celery has no event that leads back to PENDING. From RETRY, and only from there, sent does.
     """
     word = "on hold" if event.outcome == "held" else "handed back"
     back = {
-        **_event("task-retried", event.task_id, event.at_s, about),
+        **_event("task-retried", event.task_id, event.at_s, _described(event, claim)),
         "exception": f"{word}: {event.reason}"[:MESSAGE_LIMIT],
     }
     return [back, {**back, "type": "task-sent", "hostname": CLIENT}]
 
 
-def ended(event: TaskPublished, about: CeleryEvent) -> CeleryEvent:
-    """Its end can be read."""
+def ended(event: TaskPublished, claim: Claim | None) -> list[CeleryEvent]:
+    """Its end can be read. A task that was never claimed is received as it ends: Flower sorts its
+    list by that time."""
+    about = _described(event, claim)
+    if not event.attempt and claim is None:
+        return [_event("task-received", event.task_id, event.at_s, about), _end(event, about)]
+    return [_end(event, about)]
+
+
+def _end(event: TaskPublished, about: CeleryEvent) -> CeleryEvent:
     if event.state == "SUCCEEDED":
         return {
             **_event("task-succeeded", event.task_id, event.at_s, about),
@@ -83,7 +91,7 @@ def ended(event: TaskPublished, about: CeleryEvent) -> CeleryEvent:
     if event.state == "FAILED":
         return {
             **_event("task-failed", event.task_id, event.at_s, about),
-            "runtime": event.run_s,
+            "runtime": event.run_s or None,
             "exception": _error(event.error_type, event.error_message),
             "traceback": _end_of(event.traceback),
         }
@@ -98,7 +106,7 @@ def ended(event: TaskPublished, about: CeleryEvent) -> CeleryEvent:
     }
 
 
-def described(
+def _described(
     event: Claim | TaskStarted | TaskRetried | AttemptEnded | TaskPublished, claim: Claim | None
 ) -> CeleryEvent:
     """What a task is, from its claim as far as that is known."""
@@ -131,7 +139,9 @@ def _error(error_type: str, message: str) -> str:
     return text if len(text) <= MESSAGE_LIMIT else f"{text[:MESSAGE_LIMIT]} ..."
 
 
-def _end_of(traceback: str) -> str:
+def _end_of(traceback: str) -> str | None:
+    if not traceback:
+        return None
     if len(traceback) <= TRACEBACK_LIMIT:
         return traceback
     return f"...\n{traceback[-TRACEBACK_LIMIT:]}"

@@ -23,7 +23,7 @@ from godel_tasks.events import (
 )
 from godel_tasks.runtime import runtime_of
 from godel_tasks.worker import celery_events as words
-from godel_tasks.worker.celery_events import Claim, described
+from godel_tasks.worker.celery_events import Claim
 from godel_tasks.worker.event_sender import EventSender
 from godel_tasks.worker.outlet import Outlet
 from godel_tasks.worker.sampling import Sampler
@@ -34,15 +34,14 @@ _WAITS = ("handed_back", "held")
 
 
 class _Known:
-    """What we know of a task. `started_s` is wall time, 0.0 for "not yet", and kept only while it
-    is hidden."""
+    """What we know of a task. That it has started is kept only while it is hidden."""
 
-    __slots__ = ("claim", "hidden", "started_s")
+    __slots__ = ("claim", "hidden", "started")
 
     def __init__(self, claim: Claim, hidden: bool) -> None:
         self.claim = claim
         self.hidden = hidden
-        self.started_s = 0.0
+        self.started: TaskStarted | None = None
 
 
 class EventMirror:
@@ -82,7 +81,7 @@ class EventMirror:
             case TaskStarted():
                 self._started(event)
             case TaskRetried():
-                self._show(event, words.retried(event, self._about(event)))
+                self._show(event, words.retried(event, self._claim_of(event)))
             case AttemptEnded(outcome=outcome) if outcome in _WAITS:
                 self._waits_again(event)
             case TaskPublished():
@@ -99,20 +98,19 @@ class EventMirror:
     def _started(self, event: TaskStarted) -> None:
         known = self._tasks.get(event.task_id)
         if known is not None and known.hidden:
-            known.started_s = event.at_s
+            known.started = event
         else:
-            about = self._about(event)
-            self.outlet.put([words.started(event.task_id, event.at_s, about)])
+            self.outlet.put([words.started(event, self._claim_of(event))])
 
     def _waits_again(self, event: AttemptEnded) -> None:
         known = self._tasks.get(event.task_id)
         if event.outcome == "held" or known is None or not known.hidden:
-            self._show(event, *words.waits_again(event, self._about(event)))
+            self._show(event, *words.waits_again(event, self._claim_of(event)))
 
     def _published(self, event: TaskPublished) -> None:
         known = self._tasks.get(event.task_id)
         if event.state != "SUCCEEDED" or known is None or not known.hidden:
-            self._show(event, words.ended(event, self._about(event)))
+            self._show(event, *words.ended(event, self._claim_of(event)))
         self._tasks.pop(event.task_id, None)
 
     def _show(
@@ -124,16 +122,15 @@ class EventMirror:
         if known is not None and known.hidden:
             known.hidden = False
             before = words.received(known.claim)
-            if known.started_s:
-                about = described(known.claim, known.claim)
-                before.append(words.started(event.task_id, known.started_s, about))
+            if known.started is not None:
+                before.append(words.started(known.started, known.claim))
         self.outlet.put([*before, *events])
 
-    def _about(
+    def _claim_of(
         self, event: TaskStarted | TaskRetried | AttemptEnded | TaskPublished
-    ) -> words.CeleryEvent:
+    ) -> Claim | None:
         known = self._tasks.get(event.task_id)
-        return described(event, known.claim if known else None)
+        return known.claim if known else None
 
     def _remember(self, claim: Claim, *, hidden: bool) -> None:
         self._tasks.pop(claim.task_id, None)
