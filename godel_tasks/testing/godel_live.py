@@ -15,6 +15,7 @@ from typing import Any
 
 import redis
 
+from godel_tasks.canvas.following import Follower
 from godel_tasks.celery import app
 from godel_tasks.domain.instance import DEFAULT_POOL, InstanceConfig
 from godel_tasks.domain.tenant import TenantStatus
@@ -64,7 +65,9 @@ class LiveGodel:
         self.runtime = runtime
         self._instances: list[InstanceThread] = []
         self._crashed = False
-        self._service = DispatchService(runtime, "test", EventBus(), self._on_crash)
+        self._service: DispatchService | None = DispatchService(
+            runtime, "test", EventBus(), self._on_crash, Follower(app)
+        )
         self._service.start()
 
     def __repr__(self) -> str:
@@ -128,10 +131,14 @@ class LiveGodel:
             WorkerError: the dispatcher had crashed.
         """
         # In this order: an instance waits for a while to tell its dispatcher what it gave up.
-        for instance in self._instances:
-            instance.stop()
-        self._service.stop(patience_s=0.0)
-        gc.unfreeze()  # the dispatcher froze what start-up made, and this process goes on
+        while self._instances:
+            self._instances.pop().stop()
+        if self._service is not None:
+            self._service.stop(patience_s=0.0)
+            self._service = None
+        # The dispatcher froze what start-up made; gRPC's thread ends with its last object.
+        gc.unfreeze()
+        gc.collect()
         if self._crashed:
             raise WorkerError("the dispatcher crashed", hint="its traceback is in the output")
 

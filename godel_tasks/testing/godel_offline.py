@@ -63,7 +63,7 @@ class OfflineGodel:
         self.runtime = FakeRuntime(
             load_settings(**{**nowhere, **settings}), self._before, self._after
         )
-        self._dispatcher = ManualDispatcher(self.runtime)
+        self._dispatcher = ManualDispatcher(self.runtime, app)
         self._seen: dict[str, SubmittedTask] = {}
         self._handler: Handler | None = None
         self._lock = threading.RLock()

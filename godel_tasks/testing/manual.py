@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from celery import Celery
+
+from godel_tasks.canvas.following import Follower
 from godel_tasks.dispatch.config import CellStore
 from godel_tasks.dispatch.flights import Flight, delivery_of
 from godel_tasks.dispatch.verdict import settlement_of
@@ -26,8 +29,10 @@ _LEASE_MS = 60_000
 class ManualDispatcher:
     """Not safe to share between threads: its owner has a lock."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, app: Celery) -> None:
+        """What follows a task's end goes out through `app`."""
         self._runtime = runtime
+        self._follower = Follower(app)
         self._config = runtime.dispatch_config()
         # The control job publishes what this one leaves in its outbox.
         self._name = PUBLISHER
@@ -92,7 +97,7 @@ class ManualDispatcher:
 
     def publish(self) -> None:
         """Publish what has ended, results and what else follows."""
-        while reap(self._runtime):
+        while reap(self._runtime, follower=self._follower):
             pass
 
     def _take_from(self, cell: CellStore, task_id: str) -> Flight:

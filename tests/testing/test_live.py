@@ -6,6 +6,7 @@ import threading
 
 import pytest
 import redis
+from celery import chain
 
 from godel_tasks import app, submit_task
 from godel_tasks.embedded import EmbeddedServer
@@ -46,7 +47,14 @@ def test_a_handler_runs_on_an_instance_and_its_producer_gets_the_result(
         status = fleet.status("acme")
         assert (status.succeeded, status.failed) == (2, 1)
     # And nothing is left: no thread, no connection, no runtime on the app
-    wait_until(lambda: set(threading.enumerate()) <= before, description="threads have ended")
+    left: set[threading.Thread] = set()
+
+    def ended() -> bool:
+        left.clear()
+        left.update(set(threading.enumerate()) - before)
+        return not left
+
+    wait_until(ended, description=f"these have ended: {left}")
     assert "godel" not in vars(app) or app.godel is not fleet.runtime
     with redis.Redis.from_url(server.url) as client:
         clients = {item["id"] for item in client.client_list()}
@@ -77,4 +85,6 @@ def test_without_a_server_it_starts_one_of_its_own() -> None:
         with pytest.raises(WorkerError, match="payload"):
             fleet(lambda: None)
         fleet("tests.workers.handlers:act", tenants=["acme"])
-        assert submit_task.delay("acme", {}).get(timeout=20)["instance"] == "test-1"
+        result = chain(submit_task.s("acme", {}), submit_task.s("acme"))()
+        assert result.get(timeout=20)["instance"] == "test-1"
+        assert result.parent.state == "SUCCESS"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from celery import Signature, chain, chord
 from celery.exceptions import TaskRevokedError
 from celery.exceptions import TimeoutError as CeleryTimeout
 
@@ -201,6 +202,27 @@ def test_cancelled_tasks_are_revoked(godel: OfflineGodel) -> None:
             result.get(timeout=1)
     assert godel.unsettled == ()
     assert len(godel.submitted) == 2
+
+
+def test_what_follows_a_task_follows(godel: OfflineGodel) -> None:
+    # Given a chain of which the test settles each link
+    result = chain(submit_task.s("acme", 1), submit_task.s("acme"))()
+    godel.settle(godel.submitted[0], "first")
+    (second,) = godel.unsettled
+    assert second.payload == "first"
+    godel.settle(second, "second")
+    assert result.get(timeout=1) == "second"
+    # And a chord whose tasks a handler answers
+    godel.answer(lambda payload: sum(payload) if isinstance(payload, list) else payload * 10)
+    members = [submit_task.s("acme", n) for n in range(4)]
+    assert chord(members, submit_task.s("acme"))().get(timeout=1) == 60
+    # And an ordinary task that is linked to one: its message is in the broker in memory
+    link = Signature("shop.store", options={"queue": "shop"})
+    submit_task.apply_async(("acme", 7), link=link)
+    with app.connection_for_read() as connection:
+        message = connection.SimpleQueue("shop").get(timeout=1)
+    assert message.headers["task"] == "shop.store"
+    assert message.payload[0] == [70]
 
 
 def test_require_routable_looks_at_registered_instances(godel: OfflineGodel) -> None:
