@@ -29,10 +29,11 @@ SMALL_PRINT, LEADING = 104, 19
 COLUMNS = (
     ("accepted", "accepted"),
     ("lost", "lost"),
-    ("held", "not done yet"),
+    ("held", "not done"),
     ("reruns", "run again"),
+    ("seconds", "took"),
 )
-COLUMN_WIDTH = 148
+COLUMN_WIDTH = 116
 
 
 def draw(report: Report) -> str:
@@ -106,7 +107,9 @@ def table(report: Report, top: float) -> Iterator[str]:
         y = top + 36 + 28 * row
         yield svg.text(MARGIN, y, 18, name, f"{key} name")
         for x, (field, _) in zip(places, COLUMNS, strict=True):
-            yield svg.text(x, y, 18, f"{report[key][field]:,}", "h", "end")
+            figure = report[key][field]
+            words = seconds(figure) if field == "seconds" else f"{figure:,}"
+            yield svg.text(x, y, 18, words, "h", "end")
 
 
 def small_print(report: Report) -> dict[int, str]:

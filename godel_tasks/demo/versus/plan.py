@@ -13,7 +13,7 @@ DUMPER, SENDER = "a", "b"
 
 #: Processes that run handlers, on either side, and tasks that each runs at once.
 WORKERS = 2
-SLOTS_EACH = 4
+SLOTS_EACH = 8
 SLOTS = WORKERS * SLOTS_EACH
 
 #: Seconds in which tenant B sends, of the default run and of the shortest.
@@ -27,7 +27,7 @@ WORK_S = 0.0023
 LOAD = 1.05
 #: Shares of the phase: when the kill comes, and when a side that is not done has to end.
 KILL_AT = 0.4
-CAP_AT = 2.5
+CAP_AT = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 #: Draws SVG as GNOME does.
 PROGRAM = "rsvg-convert"
-#: Pixels; twice what a README is wide, for screens with small pixels.
-WIDTH = 1800
+#: Pixels; a little more than a README is wide.
+WIDTH = 1000
 
 HINT = (
     f"no PNG: {PROGRAM} is not on the PATH (Debian: apt-get install librsvg2-bin; "

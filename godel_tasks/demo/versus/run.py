@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ READY_TIMEOUT_S = 60.0
 #: Seconds between two looks at a running side, and between two words about it.
 LOOK_EVERY_S = 0.25
 SAY_EVERY_S = 10.0
+#: When no task has come to its end for so many seconds, it is asked what is still there.
+STILL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +118,7 @@ async def _story(side: Side, site: Site, options: VersusOptions, telling: Tellin
         telling.say(f"{side.name}: up; tenant A dumps, tenant B sends")
         await _work(side, stage, supervisor, options, telling)
         ended = time.time_ns()
-        progress = Progress(site.journals)
-        progress.look()
-        left = {
-            task_id: key
-            for task_id, key in accepted(site.journals).items()
-            if key not in progress.ended
-        }
-        held = await side.held(stage, left) if left else ()
+        held = await _held(side, stage, Progress(site.journals))
     run = {
         "began": began // 1_000_000,
         "ended": ended // 1_000_000,
@@ -162,15 +157,22 @@ async def _opened(
 async def _work(
     side: Side, stage: Stage, supervisor: Supervisor, options: VersusOptions, telling: Telling
 ) -> None:
-    """Until every task has come to its end, or the time is up; kills on the way."""
+    """Until every task has come to its end or is nowhere any more, or the time is up; kills on the
+    way."""
     plan, progress = stage.plan, Progress(stage.site.journals)
     cap_s = options.cap_s or plan.cap_s
-    began = said = time.monotonic()
-    killed = False
+    began = said = moved = time.monotonic()
+    killed, before = False, 0
     while (elapsed := time.monotonic() - began) < cap_s:
         ended = await asyncio.to_thread(progress.look)
         if ended == plan.tasks + plan.sends:
             return
+        if ended != before:
+            before, moved = ended, time.monotonic()
+        elif killed and time.monotonic() - moved > STILL_S:
+            moved = time.monotonic()
+            if _all_submitted(supervisor) and not await _held(side, stage, progress):
+                return
         _check(stage, supervisor)
         if not killed and elapsed >= plan.kill_at_s:
             killed = True
@@ -179,6 +181,20 @@ async def _work(
             said = time.monotonic()
             telling.say(f"{side.name}: {elapsed:5.1f} s  {ended:,} tasks done", style="dim")
         await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _held(side: Side, stage: Stage, progress: Progress) -> Collection[str]:
+    """Tasks that have not come to their end, and that the side still has."""
+    tasks = accepted(stage.site.journals)
+    progress.look()
+    left = {task_id: key for task_id, key in tasks.items() if key not in progress.ended}
+    return await side.held(stage, left) if left else ()
+
+
+def _all_submitted(supervisor: Supervisor) -> bool:
+    return all(
+        supervisor.child(producer_of(tenant)).state == "ended" for tenant in (DUMPER, SENDER)
+    )
 
 
 def _kill(side: Side, stage: Stage, supervisor: Supervisor) -> str:

@@ -53,7 +53,7 @@ def after(report: Mapping[str, Any]) -> str:
     lines = [
         f"{name:>6}: B waits {side['p50_s']:.3g} s (p50), {side['p99_s']:.3g} s (p99), "
         f"{side['max_s']:.3g} s at most; {side['accepted']:,} accepted, {side['lost']:,} lost, "
-        f"{side['held']:,} not done yet, {side['reruns']:,} run again"
+        f"{side['held']:,} not done, {side['reruns']:,} run again"
         for name, side in ((name, report[name]) for name in ("celery", "godel"))
     ]
     return "\n".join([*lines, "drawn: " + ", ".join(report["pictures"])])

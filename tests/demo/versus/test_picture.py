@@ -20,7 +20,7 @@ def side(waits: list[list[Any]], *targets: str, **more: Any) -> dict[str, Any]:
     longest = max(wait for _, wait, _ in waits)
     return {
         "accepted": 20_060, "finished": 20_060, "lost": 0, "held": 0, "reruns": 0,
-        "p50_s": waits[0][1], "p99_s": longest, "max_s": longest, "waits": waits,
+        "seconds": 98.7, "p50_s": waits[0][1], "p99_s": longest, "max_s": longest, "waits": waits,
         "never_started": sum(not started for *_, started in waits),
         "kills": [{"kind": "worker", "target": name, "at_s": 2.0} for name in targets],
         "settings": ["a_setting=7 & more"],
@@ -87,7 +87,8 @@ def test_kills_counts_and_settings_are_all_there() -> None:
     assert drawn.words.count("kill -9 one and two") == 2
     # The table has the counts in the order of its columns
     bold = [e.text for e in drawn.of("text", "h")]
-    assert bold[-8:] == ["20,060", "3", "4", "5", "20,060", "0", "0", "0"]
+    assert bold[-10:-5] == ["20,060", "3", "4", "5", "99 s"]
+    assert bold[-5:] == ["20,060", "0", "0", "0", "99 s"]
     # And the small print the settings, escaped as XML wants it
     assert drawn.words.count("a_setting=7 & more") == 2
     assert "Both: the same." in drawn.words
