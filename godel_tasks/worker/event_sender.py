@@ -19,6 +19,9 @@ from godel_tasks.worker.celery_events import CeleryEvent
 
 log = structlog.get_logger("godel.events")
 
+#: Who sends tries again; kombu would do so for ever.
+NO_PATIENCE = {"max_retries": 1, "interval_start": 0, "socket_timeout": 2}
+
 
 class EventSender:
     """One connection of its own, made when it is needed, and anew after an error. `hostname` is the
@@ -71,7 +74,7 @@ class EventSender:
 
     def _publish(self, events: list[dict[str, Any]], routing_key: str) -> None:
         if self._connection is None:
-            self._connection = self._app.connection_for_write()
+            self._connection = self._app.connection_for_write(transport_options=NO_PATIENCE)
             self._exchange = get_exchange(self._connection, name=self._app.conf.event_exchange)
             self._producer = Producer(
                 self._connection,

@@ -26,8 +26,9 @@ BACKLOG = 10_000
 COLLECT_S = 0.2
 #: The same once a task is to run again: its next dispatcher must not be heard of first.
 COLLECT_RETRY_S = 0.01
-#: Events in one message at most.
+#: Events in one message at most, and those that are collected at once.
 PER_MESSAGE = 200
+PER_ROUND = 1_000
 #: Seconds between two attempts to reach a broker that is away.
 TRY_AGAIN_S = 1.0
 #: Seconds without a hidden task after which sampling is over, and between two lines about losses.
@@ -91,10 +92,10 @@ class Outlet:
         self._sender.close()
 
     def _collect(self) -> tuple[list[CeleryEvent], bool]:
-        """What came within a moment, and whether more can come."""
+        """What came within a moment, in order, and whether more can come."""
         batch: list[CeleryEvent] = []
         until = time.monotonic() + LOOK_EVERY_S
-        while (left := until - time.monotonic()) > 0:
+        while len(batch) < PER_ROUND and (left := until - time.monotonic()) > 0:
             try:
                 events = self._backlog.get(timeout=left)
             except queue.Empty:
