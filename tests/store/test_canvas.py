@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from godel_tasks.domain.task import NewTask
@@ -10,7 +12,7 @@ from tests.cell import Cell
 from tests.keyleaks import leaks
 
 
-def followed(cell: Cell, task_id: str, what: bytes, **fields: str) -> NewTask:
+def followed(cell: Cell, task_id: str, what: bytes, **fields: Any) -> NewTask:
     return msgspec.structs.replace(cell.task(task_id, **fields), canvas=what)
 
 
