@@ -24,6 +24,12 @@ class Monitor(EventReceiver):
         self.hears = False
         super().__init__(connection, {"*": self._on_event}, app=app)
 
+    def listen(self) -> None:
+        """Until `should_stop` is set."""
+        own: Any = self
+        for _ in own.consume(None, safety_interval=0.1, wakeup=False):
+            pass
+
     def _receive(self, body: Any, message: Any) -> None:
         self.messages += isinstance(body, list)
         super()._receive(body, message)  # type: ignore[misc]
@@ -48,9 +54,7 @@ def monitoring(app: Celery) -> Iterator[Monitor]:
     """Hears every event of the app's broker from the first line of the block on."""
     with app.connection_for_read() as connection:
         monitor = Monitor(connection, app=app)
-        thread = threading.Thread(
-            target=lambda: list(monitor.itercapture(wakeup=False)), daemon=True
-        )
+        thread = threading.Thread(target=monitor.listen, daemon=True)
         thread.start()
         # It hears itself once it is subscribed.
         with app.connection_for_write() as own, app.events.Dispatcher(own, "here") as dispatcher:
