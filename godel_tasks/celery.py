@@ -42,12 +42,30 @@ def _celeryconfig() -> ModuleType:
     raise FileNotFoundError("celeryconfig.py is neither in config/ nor in the package")
 
 
+class GuestTask(SubmitTask):
+    """`submit_task` in an app that is not Godel's: it submits as `home` does. Messages by name are
+    for Godel's intake, and fail in the other app's workers."""
+
+    abstract = True
+    Strategy = "celery.worker.strategy:default"
+    home: GodelCelery
+
+    @property
+    def _runtime(self) -> Runtime:
+        return self.home.godel
+
+    def AsyncResult(self, task_id: str, **_kwargs: Any) -> GodelResult:  # noqa: N802 - Celery's name
+        return GodelResult(task_id, backend=self.home.backend, app=self.home, task_name=self.name)
+
+
 class GodelCelery(SendsOnce):
     """A Celery app with Godel's runtime."""
 
     log_cls = "godel_tasks.worker.logging:GodelLogging"
     #: Its workers dispatch and do nothing else.
     only_dispatch = False
+    #: Whose result backend it uses in this process.
+    _host: Celery | None = None
 
     @cached_property
     def job_events(self) -> EventBus:
@@ -58,6 +76,23 @@ class GodelCelery(SendsOnce):
     def godel(self) -> Runtime:
         """Raises: SettingsError."""
         return Runtime(load_settings())
+
+    @property
+    def backend(self) -> Any:
+        """Celery waits for the results of a group on one backend object."""
+        return super().backend if self._host is None else self._host.backend
+
+    def add_to(self, other: Celery) -> SubmitTask:
+        """Make `submit_task` a task of another app, too: then tasks of both mix in canvas, and the
+        other app's workers can go on with it (the next of a chain, a chord's body, a callback).
+        Both must be on the same Redis, for broker and for results.
+        """
+        self._host = self._host or other
+        task = other.task(
+            base=GuestTask, name=SUBMIT_TASK, bind=True, typing=False, shared=False, lazy=False,
+            home=self,
+        )(refuse_to_run)  # fmt: skip
+        return cast("SubmitTask", task)
 
     def finalize(self, auto: bool = False) -> None:
         """Celery's, which cannot be made good once it has failed half-way: so first what may fail.
@@ -127,27 +162,8 @@ def make_app(
 
 
 def add_to(other: Celery) -> SubmitTask:
-    """Make `submit_task` a task of another app, too, so that the workers of ordinary tasks can go
-    on with it: as the next of a chain, a chord's body, a callback. Both apps must share the Redis
-    of broker and results.
-    """
-    submit = other.task(base=GuestTask, name=SUBMIT_TASK, bind=True, typing=False, shared=False)
-    return cast("SubmitTask", submit(refuse_to_run))
-
-
-class GuestTask(SubmitTask):
-    """`submit_task` in an app that is not Godel's: it submits as this package's app does.
-    Messages by name are for Godel's intake, and fail in the other app's workers."""
-
-    abstract = True
-    Strategy = "celery.worker.strategy:default"
-
-    @property
-    def _runtime(self) -> Runtime:
-        return app.godel
-
-    def AsyncResult(self, task_id: str, **_kwargs: Any) -> GodelResult:  # noqa: N802 - Celery's name
-        return GodelResult(task_id, backend=app.backend, app=app, task_name=self.name)
+    """`GodelCelery.add_to` of this package's app."""
+    return app.add_to(other)
 
 
 app = make_app()

@@ -6,8 +6,7 @@ with the task. Nothing is built while nobody listens: ask `heard()` first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from contextvars import Context, copy_context
 from datetime import timedelta
 from functools import cache
@@ -15,10 +14,11 @@ from itertools import islice
 from types import TracebackType
 from typing import Any
 
-from celery import Celery, _state
+from celery import Celery
 from celery.signals import after_task_publish, before_task_publish
 from kombu import Exchange, Queue
 
+from godel_tasks.canvas.current import current
 from godel_tasks.canvas.pinning import unpin
 from godel_tasks.domain.task import CELERY_PRIORITY_STEPS
 from godel_tasks.errors import StoreUnavailable
@@ -51,19 +51,6 @@ def heard() -> bool:
 @cache
 def _queue() -> Queue:
     return Queue(ROUTING_KEY, Exchange("", type="direct"), routing_key=ROUTING_KEY)
-
-
-@contextmanager
-def current(app: Celery) -> Iterator[None]:
-    """Receivers look tasks up in the current app, which may be another one, or none in a thread."""
-    # Celery has a way to set it, and none to set it back.
-    local = _state._tls  # type: ignore[attr-defined]  # noqa: SLF001
-    before = local.current_app
-    local.current_app = app
-    try:
-        yield
-    finally:
-        local.current_app = before
 
 
 class Publication:

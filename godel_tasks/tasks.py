@@ -148,7 +148,7 @@ class SubmitTask(CanvasTask):
         """What Celery's tracer calls: in a worker, or for `apply` right here."""
         if not self.request.is_eager:
             return self.run(*args, **kwargs)
-        request, _ = self.request_from(args, kwargs, {})
+        request, _ = self.request_from(args, kwargs, {"headers": self.request.headers})
         runtime = self._runtime
         return run_here(request, str(self.request.id), runtime.settings, runtime.rules)
 

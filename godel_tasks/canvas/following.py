@@ -17,6 +17,7 @@ from celery.canvas import _chain, chord, group
 from celery.utils.functional import maybe_list
 
 from godel_tasks.canvas.chords import return_part
+from godel_tasks.canvas.current import current
 from godel_tasks.canvas.pinning import signature_of, unpin
 from godel_tasks.canvas.sending import PASSING, TryLater, sending_once
 from godel_tasks.dispatch.outcome import Outcome, celery_error
@@ -37,7 +38,7 @@ class Follower:
         options = unpin(canvas)
         sent = self._sent.pop(task_id, set())
         try:
-            with sending_once(sent):
+            with sending_once(sent), current(self._app):
                 if outcome.letter == "S":
                     self._succeeded(task_id, outcome, options)
                 else:
@@ -46,9 +47,9 @@ class Follower:
             log.info("canvas.waits", task=task_id, reason=str(error))
             self._sent[task_id] = sent
             return False
-        except Exception:
+        except Exception as error:
             # What cannot be read or counted today cannot be tomorrow; all else goes on.
-            log.exception("canvas.lost", task=task_id)
+            log.error("canvas.lost", task=task_id, error=_told(error))
         return True
 
     def _succeeded(self, task_id: str, outcome: Outcome, options: Mapping[str, Any]) -> None:
@@ -89,7 +90,8 @@ class Follower:
         except PASSING:
             raise
         except Exception as error:
-            log.exception("canvas.refused", signature=repr(signature), task=family["parent_id"])
+            task_id = family["parent_id"]
+            log.warning("canvas.refused", follows=task_id, name=signature.task, error=_told(error))
             for each in (signature, *reversed(later)):
                 self._fail(each, states.FAILURE, error)
             for name, errback in self._errbacks(signature):
@@ -106,6 +108,11 @@ class Follower:
         for task in tasks_of(given, self._app):
             for errback in maybe_list(task.options.get("link_error")) or ():
                 yield task.id, errback
+
+
+def _told(error: Exception) -> str:
+    # No traceback: its locals are payloads.
+    return f"{type(error).__name__}: {error}"
 
 
 def tasks_of(given: Any, app: Celery) -> Iterator[Any]:

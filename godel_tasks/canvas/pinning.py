@@ -6,17 +6,19 @@ options of their class: the dispatcher that applies them later knows neither tas
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 
-from celery import Celery, current_app
+from celery import Celery, _state
 from celery.canvas import maybe_signature
-from celery.utils.functional import arity_greater, maybe_list
+from celery.utils.functional import maybe_list
 from kombu.exceptions import KombuError
 from kombu.utils.json import dumps, loads
 
+from godel_tasks.canvas.current import current
 from godel_tasks.errors import InvalidTask
 
 #: Options of Celery's that say what follows.
@@ -26,7 +28,7 @@ UNKNOWN_QUEUE = "celery"
 
 _LINKS = UUID("c7b0f7e2-1c0f-5a53-9a3d-2f6f0c8e41d9")
 _COMPOSED = frozenset({"chain", "group", "chord"})
-_MAPS = frozenset({"xmap", "xstarmap", "chunks"})
+_MAPS = frozenset({"celery.map", "celery.starmap", "celery.chunks"})
 #: What a task's class may say about its messages.
 _CLASS_OPTIONS = (
     "queue", "routing_key", "exchange", "priority", "expires", "serializer", "delivery_mode",
@@ -89,16 +91,33 @@ def _pinned(app: Celery, own_name: str, option: str, given: Any) -> tuple[Any, A
         raise InvalidTask(
             f"{option}: {given!r} is not a signature", hint="use a signature, as task.s(...)"
         )
-    original = signature_of(app, given)
     if option == "link_error":
-        _refuse_called_errback(app, original)
-    copy = signature_of(app, loads(_encode(option, original)))
-    for here, there in zip(nested(original), nested(copy), strict=False):
+        _refuse_called_errback(app, given)
+    raw = loads(_encode(option, given))
+    for here, there in zip(nested(given), nested(raw), strict=True):
         if here["task"] != own_name and here.get("subtask_type") not in _COMPOSED:
             there["options"] = {**there["options"], **_options_of(app, here)}
-    result = copy.freeze().as_tuple()
-    _freeze_links(app, copy)
-    return copy, result
+    with current(app):
+        copy = signature_of(app, raw)
+        if not copy.id:
+            copy.freeze()
+        _freeze_links(app, copy)
+    return copy, _result_of(copy)
+
+
+def _result_of(signature: Any) -> Any:
+    """The result of a signature that has its ids, as `as_tuple` of Celery's results gives it. The
+    result itself would subscribe to the backend."""
+    kwargs = signature.get("kwargs") or {}
+    match signature.get("subtask_type"):
+        case "group":
+            parts = [_result_of(task) for task in kwargs["tasks"]]
+            return [[signature["options"]["task_id"], None], parts]
+        case "chain":
+            return _result_of(kwargs["tasks"][-1])
+        case "chord":
+            return _result_of(kwargs["body"])
+    return [[signature["options"]["task_id"], None], None]
 
 
 def _freeze_links(app: Celery, signature: Any) -> None:
@@ -134,13 +153,17 @@ def nested(signature: Any) -> Iterator[Any]:
 
 
 def _type_of(app: Celery, signature: Any) -> Any:
-    """The task class of a signature, where any app at hand knows it."""
+    """The task of a signature, in whichever app of this process it is. Celery shares tasks with all
+    apps, Godel's too: that one goes last."""
     known = getattr(signature, "_type", None)
     if known is not None:
         return known
-    for each in (getattr(signature, "_app", None), app, current_app):
-        if each is not None and signature["task"] in each.tasks:
-            return each.tasks[signature["task"]]
+    others: list[Any] = [each for each in _state._get_active_apps() if each is not app]  # type: ignore[attr-defined]  # noqa: SLF001
+    here = _state.get_current_app()
+    for each in [*sorted(others, key=lambda other: other is not here), app]:
+        # Not `.tasks`, which would finalize every app.
+        if signature["task"] in each._tasks:  # noqa: SLF001
+            return each._tasks[signature["task"]]  # noqa: SLF001
     return None
 
 
@@ -148,9 +171,9 @@ def _options_of(app: Celery, signature: Any) -> dict[str, Any]:
     options: dict[str, Any] = signature.get("options") or {}
     if any(options.get(option) for option in ("queue", "exchange", "routing_key")):
         return {}
-    if signature.get("subtask_type") in _MAPS:
+    if signature["task"] in _MAPS:
         # Celery sends these as tasks of its own, by the route of the task inside.
-        signature = signature_of(app, signature["kwargs"]["task"])
+        signature = signature["kwargs"]["task"]
     task = _type_of(app, signature)
     if task is None:
         return {"queue": UNKNOWN_QUEUE}
@@ -169,16 +192,25 @@ def _options_of(app: Celery, signature: Any) -> dict[str, Any]:
 def _refuse_called_errback(app: Celery, signature: Any) -> None:
     """Celery calls an errback with several parameters in the process of the failed task."""
     header = getattr(_type_of(app, signature), "__header__", None)
-    if header is None or isinstance(header, partial):
+    if header is None or isinstance(header, partial) or signature.get("immutable"):
         return
-    if not signature.immutable and (signature.args or signature.kwargs):
-        header = partial(header, *signature.args, **signature.kwargs)
-    if arity_greater(header, 1):
+    if _parameters_left(header, signature) > 1:
         raise InvalidTask(
             f"link_error: {signature['task']} takes (request, exc, traceback), and would have to "
             "run in the dispatcher, which does not know it",
             hint="use one that takes the failed task's id only: it is sent to its own worker",
         )
+
+
+def _parameters_left(header: Any, signature: Any) -> int:
+    """How many arguments by position it still has room for; one if that cannot be told."""
+    try:
+        bound = inspect.signature(partial(header, *signature["args"], **signature["kwargs"]))
+    except (TypeError, ValueError):
+        return 1
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    given = signature["kwargs"]
+    return sum(p.kind in kinds and name not in given for name, p in bound.parameters.items())
 
 
 __all__ = ["FOLLOWING_OPTIONS", "UNKNOWN_QUEUE", "nested", "pin", "signature_of", "unpin"]

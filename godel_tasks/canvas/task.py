@@ -12,7 +12,7 @@ from celery.canvas import Signature
 from godel_tasks.errors import InvalidTask
 
 
-def _one_argument(_task_id: str) -> None:
+def _one_argument(_task_id: str, **_fields: Any) -> None:
     """What Celery looks at to see how an errback is called: with the failed task's id."""
 
 

@@ -19,8 +19,9 @@ from celery.app.task import Context
 from celery.exceptions import Retry
 from celery.signals import task_failure, task_retry, task_revoked, task_success
 
+from godel_tasks.canvas.current import current
 from godel_tasks.events import Event, EventBus, TaskPublished, TaskRetried
-from godel_tasks.publishing import ROUTING_KEY, current
+from godel_tasks.publishing import ROUTING_KEY
 from godel_tasks.tasks import SUBMIT_TASK
 
 log = structlog.get_logger("godel.signals")

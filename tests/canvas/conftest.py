@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,14 +35,25 @@ class Stage:
         """One of the ordinary tasks."""
         return self.plain.tasks[f"plain.{name}"]
 
+    @property
+    def backend(self) -> Any:
+        """The result backend of this process."""
+        return self.plain.backend
+
     def s(self, *payload: Any, **fields: Any) -> Any:
         """A signature of a Godel task of the tenant; without a payload it takes what comes."""
         return self.submit_task.s(*payload, tenant_id=TENANT, **fields)
 
     def notes(self, key: str) -> list[str]:
         """What `note` left under a key."""
-        client = cast("Any", self.plain.backend).client
-        return [line.decode() for line in client.lrange(key, 0, -1)]
+        return [line.decode() for line in self.backend.client.lrange(key, 0, -1)]
+
+    def close(self) -> None:
+        """Let results that are still waited for unsubscribe, while there is a server."""
+        for app in (self.world.app, self.plain):
+            waited_for = cast("Any", app.backend)._pending_results
+            waited_for.concrete.clear()
+        gc.collect()
 
     def quiet(self) -> None:
         """Wait until nothing is left to publish or to follow."""
@@ -67,7 +79,7 @@ def start_plain(world: World) -> None:
 
 
 def stage_of(world: World) -> Stage:
-    return Stage(world, make_plain(world.runtime.urls.broker, world.runtime.urls.result))
+    return Stage(world, make_plain(world.app))
 
 
 @pytest.fixture(scope="session")
@@ -82,4 +94,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         world.processes["d1"].wait_for("dispatcher.up")
         world.processes["a"].wait_for("listens on")
         world.processes["plain"].wait_for("ready")
-        yield stage_of(world)
+        made = stage_of(world)
+        yield made
+        made.close()

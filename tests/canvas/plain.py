@@ -6,16 +6,17 @@ from typing import Any, cast
 
 from celery import Celery
 
-from godel_tasks.celery import add_to
+from godel_tasks.celery import GodelCelery
 
 QUEUE = "plain"
 
 
-def make_plain(broker: str, backend: str) -> Celery:
-    """The app; `submit_task` is one of its tasks, too."""
-    app = Celery("plain", broker=broker, backend=backend, set_as_current=False)
+def make_plain(home: GodelCelery) -> Celery:
+    """The app; `submit_task` of `home` is one of its tasks, too."""
+    urls = home.godel.urls
+    app = Celery("plain", broker=urls.broker, backend=urls.result, set_as_current=False)
     app.conf.task_default_queue = QUEUE
-    add_to(app)
+    home.add_to(app)
 
     @app.task(name="plain.add", shared=False)
     def add(x: float, y: float) -> float:

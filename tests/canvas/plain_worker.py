@@ -5,4 +5,4 @@ from __future__ import annotations
 from godel_tasks.celery import app as godel_app
 from tests.canvas.plain import make_plain
 
-app = make_plain(godel_app.godel.urls.broker, godel_app.godel.urls.result)
+app = make_plain(godel_app)
