@@ -110,7 +110,9 @@ def test_it_loses_nothing_and_shares_by_weight_although_two_are_killed(
     flower = report["flower"]
     assert flower["tasks_seen"] > 1000
     assert flower["names"] == ["godel_tasks.submit_task"]
-    assert [node.partition("@")[0] for node in flower["workers"]] == ["dispatcher1", "dispatcher2"]
+    # (the control worker may have published ends of the one that was killed)
+    nodes = {node.partition("@")[0] for node in flower["workers"]}
+    assert nodes - {"control"} == {"dispatcher1", "dispatcher2"}
     # And nothing is left
     assert list(demo.temporary.glob("godel-demo-*")) == []
     assert left_of(demo.temporary) == []
