@@ -245,6 +245,7 @@ def as_data(view: InstanceView) -> dict[str, Any]:
             "queued_tasks": metrics.queued_tasks,
             "completed_tasks": metrics.completed_tasks,
             "failed_tasks": metrics.failed_tasks,
+            "backpressure": metrics.backpressure,
         },
     }
 

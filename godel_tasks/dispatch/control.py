@@ -17,7 +17,7 @@ from godel_tasks.dispatch.settler import Settler
 from godel_tasks.dispatch.slotbank import SlotBank
 from godel_tasks.dispatch.telling import OUTCOMES, Teller
 from godel_tasks.dispatch.verdict import judge, settlement_of
-from godel_tasks.domain.attempt import Completion, End
+from godel_tasks.domain.attempt import Completion, End, Progress
 from godel_tasks.instances.attempts import Refusal
 from godel_tasks.policy.retry import CancelCause
 from godel_tasks.store.queue import Settlement
@@ -85,6 +85,11 @@ class FlightControl:
             if forgotten and flight.in_doubt:
                 completion = self._end(flight, End.LOST, completion.error_message)
             self._land(flight, completion)
+
+    def on_progress(self, progress: Progress) -> None:
+        flight = self._flights.get(progress.task_id)
+        if flight is not None and not flight.settling:
+            self.progress.add(flight, progress)
 
     def on_connected(self, endpoint: str) -> None:
         again = [f for f in self._flights if f.endpoint == endpoint and not f.settling]

@@ -123,4 +123,5 @@ def delivery_of(flight: Flight, *, timeout_ms: int) -> Delivery:
         session_id=body.session_id,
         correlation_id=body.correlation_id,
         headers=body.headers if flight.headers is None else flight.headers,
+        may_have_run=flight.may_have_run,
     )

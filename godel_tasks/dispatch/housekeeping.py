@@ -158,7 +158,7 @@ class Housekeeping:
                 continue
             unowned = [s for s, key in orphans.items() if not await self._owned(s, key)]
             config = record.config
-            running = await self._control.links.runs(config.driver, config.endpoint, instance_id)
+            running = await self._control.links.runs(config)
             if running is None:
                 continue
             free = []

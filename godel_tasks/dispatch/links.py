@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from godel_tasks.dispatch.config import Ports
+from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.errors import InstanceUnavailable
 from godel_tasks.instances.instance import Connection, ConnectionListener
 
@@ -15,16 +16,17 @@ class Links:
         self._listener = listener
         self._connections: dict[str, Connection] = {}
 
-    async def open(self, driver: str, endpoint: str) -> Connection:
-        """The connection to an endpoint; it comes up by itself.
+    async def open(self, config: InstanceConfig) -> Connection:
+        """The connection to an instance's endpoint; it comes up by itself.
 
         Raises:
             UnknownDriver: no driver of that name.
         """
-        connection = self._connections.get(endpoint)
+        connection = self._connections.get(config.endpoint)
         if connection is None:
-            connection = self._ports.driver_named(driver).open_connection(endpoint, self._listener)
-            self._connections[endpoint] = connection
+            driver = self._ports.driver_named(config.driver)
+            connection = driver.open_connection(config, self._listener)
+            self._connections[config.endpoint] = connection
             await connection.start()
         return connection
 
@@ -43,14 +45,14 @@ class Links:
             _, connection = self._connections.popitem()
             await connection.stop()
 
-    async def runs(self, driver: str, endpoint: str, instance_id: str) -> frozenset[str] | None:
+    async def runs(self, config: InstanceConfig) -> frozenset[str] | None:
         """Keys that an instance runs right now; None when it cannot be asked (yet: an instance
         that is full of orphans gets no delivery, so this may be what connects to it)."""
-        connection = await self.open(driver, endpoint)
+        connection = await self.open(config)
         if not connection.connected:
             return None
         try:
-            return await connection.inventory(instance_id)
+            return await connection.inventory(config.instance_id)
         except InstanceUnavailable:
             return None
 

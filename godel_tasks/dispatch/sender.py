@@ -90,10 +90,12 @@ class Sender:
             else:
                 flight.endpoint = self._fleet.endpoint(flight.held.instance_id)
                 by_endpoint.setdefault(flight.endpoint, []).append(flight)
-        for endpoint, batch in by_endpoint.items():
-            driver = self._fleet.members[batch[0].held.instance_id].record.config.driver
-            connection = await self._links.open(driver, endpoint)
-            if not connection.connected or not self._lease.fresh():
+        for batch in by_endpoint.values():
+            record = self._fleet.members[batch[0].held.instance_id].record
+            connection = await self._links.open(record.config)
+            # Another boot than the registry knows: what may have run there is not decided here.
+            known = record.boot_id in ("", connection.boot_id)
+            if not connection.connected or not known or not self._lease.fresh():
                 continue
             now = self._ports.clock.monotonic()
             deliveries = [d for f in batch if not f.settling and (d := self._delivery(f, now))]

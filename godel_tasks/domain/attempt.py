@@ -27,6 +27,9 @@ class Delivery(msgspec.Struct, frozen=True):
     session_id: str = ""
     correlation_id: str = ""
     headers: dict[str, str] = {}
+    #: It may have been sent before (by this dispatcher or by one that died): an instance that
+    #: cannot tell a repeat by its key is asked what became of it before anything is started.
+    may_have_run: bool = False
 
     @property
     def key(self) -> str:
@@ -52,6 +55,38 @@ class End(StrEnum):
     LOST = "lost"
 
 
+class Usage(msgspec.Struct, frozen=True, array_like=True):
+    """What one attempt used of a model, as the instance counts it. `cost_usd` is by the prices that
+    the instance is configured with."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: float = 0.0
+    model: str = ""
+    provider: str = ""
+
+    @property
+    def tokens(self) -> int:
+        """All of them."""
+        return (
+            self.input_tokens
+            + self.output_tokens
+            + self.cache_read_tokens
+            + self.cache_write_tokens
+        )
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """What an attempt has said so far. `text` is all of it, not what was added."""
+
+    task_id: str
+    attempt: int
+    instance_id: str
+    text: str
+
+
 class Completion(msgspec.Struct, frozen=True):
     """The end of one attempt, as the instance (or the driver, for LOST) reports it.
 
@@ -73,6 +108,8 @@ class Completion(msgspec.Struct, frozen=True):
     run_ms: float = 0.0
     #: For FAILED: whether another attempt may help (the handler can say no).
     retryable: bool = True
+    #: What it used, however it ended; None where the instance does not say.
+    usage: Usage | None = None
 
     @property
     def key(self) -> str:

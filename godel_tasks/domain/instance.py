@@ -46,7 +46,8 @@ class HealthStatus:
 
 @dataclass(frozen=True, slots=True)
 class InstanceMetrics:
-    """Answer of `Instance.get_metrics()`. Usages are shares 0-1. What is not known is None."""
+    """Answer of `Instance.get_metrics()`. Usages are shares 0-1, and so is `backpressure`: 0 is at
+    ease, 1 is as busy as it can be. What is not known is None."""
 
     cpu_usage: float | None = None
     memory_usage: float | None = None
@@ -54,6 +55,7 @@ class InstanceMetrics:
     queued_tasks: int | None = None
     completed_tasks: int | None = None
     failed_tasks: int | None = None
+    backpressure: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class InstanceRecord:
     lease_until_ms: int
     registered_ms: int = 0
     slots_used: int = 0
+    #: Which start of its process this generation stands for; "" where the instance sees to that.
+    boot_id: str = ""
     metrics: InstanceMetrics = field(default_factory=InstanceMetrics)
 
     @property

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from godel_tasks.domain.attempt import Completion, Delivery
+from godel_tasks.domain.attempt import Completion, Delivery, Progress
 from godel_tasks.domain.instance import HealthStatus, InstanceConfig, InstanceMetrics
 from godel_tasks.domain.session import Session, SessionConfig
 
@@ -113,6 +114,10 @@ class ConnectionListener(Protocol):
         """Ends of attempts, in the order the instances sent them."""
         ...
 
+    def on_progress(self, progress: Progress) -> None:
+        """What an attempt has said so far; by drivers that can tell, as often as it changes."""
+        ...
+
     def on_connected(self, endpoint: str) -> None:
         """The connection stands (again)."""
         ...
@@ -184,15 +189,59 @@ class Connection(ABC):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What an attended instance says of itself. `accepting` is False while it takes nothing new."""
+
+    health: HealthStatus
+    metrics: InstanceMetrics
+    accepting: bool = True
+
+
+class AttendedConnection(Connection):
+    """A connection to an instance that does not register and sends no heartbeats: dispatchers do it
+    for the instance (dispatch/attendant.py), by what this connection sees."""
+
+    @abstractmethod
+    def silent_s(self) -> float:
+        """Seconds since the instance was last heard of, whatever it sent."""
+
+    @property
+    @abstractmethod
+    def refused(self) -> bool:
+        """Nobody listens at the endpoint: the process is not there. False while not known."""
+
+    @abstractmethod
+    async def probe(self, instance_id: str) -> Probe:
+        """Ask how it is.
+
+        Raises:
+            InstanceUnavailable: it cannot be reached, or did not answer in time.
+        """
+
+    @abstractmethod
+    async def abort_strays(self) -> int:
+        """Stop every run of ours that the instance took up by itself when it started anew; how
+        many there were. Before a new boot is given work, and never after.
+
+        Raises:
+            InstanceUnavailable: it cannot be reached, or some run would not stop.
+        """
+
+
 class Driver(ABC):
     """How to talk to a kind of instance."""
 
     #: As the registry's `driver` field names it.
     name: str
+    #: Its instances register and send heartbeats by themselves. Where they do not, connections are
+    #: `AttendedConnection`s.
+    self_registering: bool = True
 
     @abstractmethod
-    def open_connection(self, endpoint: str, listener: ConnectionListener) -> Connection:
-        """A connection, not started yet."""
+    def open_connection(self, config: InstanceConfig, listener: ConnectionListener) -> Connection:
+        """A connection to the endpoint of this instance (and of those that share it), not started
+        yet."""
 
     @abstractmethod
     def instance(self, config: InstanceConfig) -> Instance:

@@ -68,6 +68,7 @@ class _Metrics(msgspec.Struct):
     queued_tasks: int | None
     completed_tasks: int | None
     failed_tasks: int | None
+    backpressure: float | None
 
 
 def _metrics(fields: Mapping[str, str]) -> InstanceMetrics:
@@ -82,6 +83,7 @@ def _metrics(fields: Mapping[str, str]) -> InstanceMetrics:
         number("queued_tasks", int),
         number("completed_tasks", int),
         number("failed_tasks", int),
+        number("backpressure", float),
     )
 
 
@@ -105,6 +107,7 @@ def record_of(instance_id: str, fields: Mapping[str, str], lease_until_ms: int) 
         status=InstanceStatus(fields["status"]),
         lease_until_ms=lease_until_ms,
         registered_ms=int(fields.get("registered_ms", "0")),
+        boot_id=fields.get("boot_id", ""),
         metrics=_metrics(fields),
     )
 

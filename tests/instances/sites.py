@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from godel_tasks.clock import SystemClock
-from godel_tasks.domain.attempt import Completion, Delivery
+from godel_tasks.domain.attempt import Completion, Delivery, Progress
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.errors import StaleWriter
 from godel_tasks.instances.drivers.grpc import GrpcDriver
@@ -90,9 +90,13 @@ class Listener:
 
     completions: list[Completion] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
+    progress: list[Progress] = field(default_factory=list)
 
     def on_completions(self, completions: Sequence[Completion]) -> None:
         self.completions.extend(completions)
+
+    def on_progress(self, progress: Progress) -> None:
+        self.progress.append(progress)
 
     def on_connected(self, endpoint: str) -> None:
         self.events.append("connected")
@@ -144,7 +148,7 @@ class Site(ABC):
     async def connect(self) -> tuple[Connection, Listener]:
         """A started connection that stands."""
         listener = Listener()
-        connection = self.driver.open_connection(self.endpoint, listener)
+        connection = self.driver.open_connection(self.config(), listener)
         self._connections.append(connection)
         await connection.start()
         await wait_until_async(lambda: connection.connected, description="connected")

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from godel_tasks.domain.attempt import Completion, Delivery, End
-from godel_tasks.domain.instance import InstanceRecord
+from godel_tasks.domain.instance import InstanceConfig, InstanceRecord
 from godel_tasks.instances.drivers.grpc import GrpcDriver
 from godel_tasks.instances.instance import Connection
 from godel_tasks.store.executor import SyncExecutor, connect_sync
@@ -76,7 +76,7 @@ def endpoint_of(process: subprocess.Popen[str]) -> str:
 @asynccontextmanager
 async def connected(endpoint: str) -> AsyncIterator[tuple[Connection, Listener]]:
     listener = Listener()
-    connection = GrpcDriver().open_connection(endpoint, listener)
+    connection = GrpcDriver().open_connection(InstanceConfig("a-1", endpoint), listener)
     await connection.start()
     try:
         await wait_until_async(lambda: connection.connected, description="connected")

@@ -291,7 +291,7 @@ async def test_a_connection_comes_back_by_itself_and_tells_of_another_boot(site:
 
 async def test_connections_start_and_stop_in_any_order(site: Site) -> None:
     listener = Listener()
-    connection = site.driver.open_connection(site.endpoint, listener)
+    connection = site.driver.open_connection(site.config(), listener)
     await connection.stop()
     await connection.start()
     await connection.start()

@@ -46,7 +46,9 @@ class Life:
         self.listener = Listener()
 
     async def connect(self) -> None:
-        self.connection = GrpcDriver().open_connection(self.process.endpoint, self.listener)
+        self.connection = GrpcDriver().open_connection(
+            InstanceConfig("a-1", self.process.endpoint), self.listener
+        )
         await self.connection.start()
         await wait_until_async(lambda: self.connection.connected, description="connected")
 

@@ -66,7 +66,7 @@ class World:
 
     async def connect(self) -> tuple[Connection, Listener]:
         listener = Listener()
-        connection = self.driver.open_connection("sim://a", listener)
+        connection = self.driver.open_connection(InstanceConfig("a-1", "sim://a"), listener)
         await connection.start()
         await asyncio.sleep(3)
         assert connection.connected

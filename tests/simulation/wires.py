@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from godel_tasks.domain.attempt import Completion, Delivery
+from godel_tasks.domain.attempt import Completion, Delivery, Progress
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.errors import InstanceUnavailable
 from godel_tasks.instances.instance import Connection, ConnectionListener, Driver, Instance
@@ -41,6 +41,9 @@ class _Inbox:
 
     def on_connected(self, endpoint: str) -> None:
         self._put(lambda: self._listener.on_connected(endpoint))
+
+    def on_progress(self, progress: Progress) -> None:
+        self._put(lambda: self._listener.on_progress(progress))
 
     def on_disconnected(self, endpoint: str, error: str) -> None:
         self._put(lambda: self._listener.on_disconnected(endpoint, error))
@@ -137,8 +140,8 @@ class BridgedDriver(Driver):
         self._open: list[Connection] = []
         process.on_kill.append(self._close_all)
 
-    def open_connection(self, endpoint: str, listener: ConnectionListener) -> Connection:
-        connection = self._inner.open_connection(endpoint, _Inbox(self._process, listener))
+    def open_connection(self, config: InstanceConfig, listener: ConnectionListener) -> Connection:
+        connection = self._inner.open_connection(config, _Inbox(self._process, listener))
         self._open.append(connection)
         return BridgedConnection(connection, self._process, self._world, self._rng, self._freeze)
 

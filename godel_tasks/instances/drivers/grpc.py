@@ -90,8 +90,8 @@ class GrpcDriver(Driver):
         self._clock = clock or SystemClock()
         self._random = random or Random()
 
-    def open_connection(self, endpoint: str, listener: ConnectionListener) -> Connection:
-        return GrpcConnection(endpoint, listener, self._random)
+    def open_connection(self, config: InstanceConfig, listener: ConnectionListener) -> Connection:
+        return GrpcConnection(config.endpoint, listener, self._random)
 
     def instance(self, config: InstanceConfig) -> Instance:
         return GrpcInstance(config, self._clock)

@@ -193,8 +193,10 @@ class SimulatedDriver(Driver):
         self._clock = clock or SystemClock()
         self._random = random or Random()
 
-    def open_connection(self, endpoint: str, listener: ConnectionListener) -> Connection:
-        return SimulatedConnection(self.network, endpoint, listener, self._clock, self._random)
+    def open_connection(self, config: InstanceConfig, listener: ConnectionListener) -> Connection:
+        return SimulatedConnection(
+            self.network, config.endpoint, listener, self._clock, self._random
+        )
 
     def instance(self, config: InstanceConfig) -> Instance:
         return SimulatedInstance(config, self.network, self._clock, self._random)

@@ -6,7 +6,9 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
-from godel_tasks.domain.attempt import Completion, Delivery, End
+from msgspec.structs import replace
+
+from godel_tasks.domain.attempt import Completion, Delivery, End, Progress
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.errors import InstanceUnavailable
 from godel_tasks.instances.instance import Connection, ConnectionListener, Instance, TaskHandle
@@ -134,6 +136,9 @@ class ConnectionInstance(Instance):
         if keys and self._connection is not None:
             self._connection.acknowledge(self.instance_id, keys)
 
+    def on_progress(self, progress: Progress) -> None:
+        """A handle tells its end only."""
+
     def on_connected(self, endpoint: str) -> None:  # noqa: ARG002 - the contract
         connection = self._connection
         if connection is None:
@@ -145,7 +150,9 @@ class ConnectionInstance(Instance):
         self._boot_id = connection.boot_id
         self._stands.set()
         if self._handles:
-            connection.deliver([handle.delivery for handle in self._handles.values()])
+            connection.deliver(
+                [replace(handle.delivery, may_have_run=True) for handle in self._handles.values()]
+            )
 
     def on_disconnected(self, endpoint: str, error: str) -> None:
         self._stands.clear()
