@@ -29,6 +29,8 @@ call again may help (`retryable`).
     │   ├── InstanceUnavailable
     │   ├── UnknownInstance
     │   ├── UnknownDriver
+    │   ├── GatewayRefused     it answers, and will not have us: token, pairing, protocol
+    │   ├── MissingScope       its credentials do not allow that
     │   └── Unsupported        this driver or provider cannot do that
     ├── StoreError             Redis
     │   ├── StoreUnavailable
@@ -195,6 +197,24 @@ class UnknownInstance(InstanceError):
 
 class UnknownDriver(InstanceError):
     """No driver of that name exists."""
+
+
+class GatewayRefused(InstanceError):
+    """The gateway answers, and will not have us: somebody has to change something."""
+
+
+class MissingScope(InstanceError):
+    """The credentials that an instance was registered with do not allow this. `scope` is what the
+    gateway asks for."""
+
+    def __init__(self, scope: str, act: str) -> None:
+        super().__init__(
+            f"{act} needs the scope {scope}, which the gateway did not grant",
+            hint="admin is asked for only where Godel runs the gateway (provider process)"
+            if scope.endswith("admin")
+            else "give credentials that may read and write",
+        )
+        self.scope = scope
 
 
 class Unsupported(InstanceError):

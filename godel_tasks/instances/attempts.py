@@ -122,7 +122,7 @@ class AttemptTable(Generic[Peer]):
         self._ended: OrderedDict[str, tuple[float, Completion]] = OrderedDict()
         #: When to look next for completions that were kept too long.
         self._look_at = 0.0
-        self._forgotten = _RecentKeys(KEEP_FORGOTTEN)
+        self._forgotten = RecentKeys(KEEP_FORGOTTEN)
 
     def __repr__(self) -> str:
         drain = " draining" if self.draining else ""
@@ -225,7 +225,7 @@ class AttemptTable(Generic[Peer]):
             self._forgotten.add(key)
 
 
-class _RecentKeys:
+class RecentKeys:
     """Remembers the last `at_least` keys, at most twice as many: two sets that take turns."""
 
     def __init__(self, at_least: int) -> None:

@@ -11,6 +11,7 @@ from godel_tasks.instances.instance import Driver
 #: Name of a driver and where its class is.
 _DRIVERS = {
     "grpc": ("godel_tasks.instances.drivers.grpc", "GrpcDriver"),
+    "openclaw": ("godel_tasks.instances.drivers.openclaw.driver", "OpenclawDriver"),
     "simulated": ("godel_tasks.instances.drivers.simulated", "SimulatedDriver"),
 }
 

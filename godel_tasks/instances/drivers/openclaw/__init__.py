@@ -1,0 +1,1 @@
+"""The `openclaw` driver: OpenClaw gateways, over their WebSocket protocol."""
