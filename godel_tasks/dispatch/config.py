@@ -32,6 +32,8 @@ class DispatchConfig:
     renew_every_ms: int = 750
     lease_safety_ms: int = 2000
     instance_lease_ms: int = 3000
+    #: Of instances that dispatchers attend: a busy gateway answers late.
+    attended_lease_ms: int = 15_000
     ageing_step_ms: int = 60_000
     #: How far behind the served virtual time a tenant may lag when its class was blocked.
     max_lag: float = 10_000.0

@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from godel_tasks.dispatch.attendant import Attendant
 from godel_tasks.dispatch.config import CellStore, DispatchConfig, Ports
 from godel_tasks.dispatch.control import FlightControl
 from godel_tasks.dispatch.feeder import CellView, Feeder
@@ -77,6 +78,9 @@ class Dispatcher:
             ports, config, name, self.flights, self.fleet, self._lease, self._control,
             self.feeder, self._publisher,
         )  # fmt: skip
+        self._attendant = Attendant(
+            ports, config, name, self.fleet, self._lease, self._control.links
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: asyncio.Future[None] | None = None
         self._stop = asyncio.Event()
@@ -164,6 +168,7 @@ class Dispatcher:
         self._spawn(self._publisher.followups.run())
         self._spawn(self._housekeeping.watch_flights())
         self._spawn(self._housekeeping.watch_slowly())
+        self._spawn(self._attendant.run())
         for view in self.feeder.cells:
             self._spawn(self._settler.run(view.store))
             self._spawn(self._housekeeping.watch_due(view))

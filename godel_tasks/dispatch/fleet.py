@@ -25,12 +25,14 @@ COOL_OFF_S = 0.2
 class Member:
     """An instance in the view: its record, and how many slots seem to be used."""
 
-    __slots__ = ("cool_until", "record", "used")
+    __slots__ = ("cool_until", "lease_until_ms", "record", "used")
 
     def __init__(self, record: InstanceRecord) -> None:
         self.record = record
         self.used = record.slots_used
         self.cool_until = 0.0
+        #: As of the last look: the record's own is older.
+        self.lease_until_ms = record.lease_until_ms
 
 
 class FleetView:
@@ -110,6 +112,7 @@ class FleetView:
                 self.version += 1
                 self._on_lost(instance_id, "it left the registry")
                 continue
+            member.lease_until_ms = lease_until
             dead = lease_until <= fleet.now_ms
             if dead and patient:
                 continue
@@ -122,7 +125,11 @@ class FleetView:
     def _restate(self, member: Member, status: InstanceStatus) -> None:
         record = member.record
         member.record = InstanceRecord(
-            record.config, record.generation, status, record.lease_until_ms
+            record.config,
+            record.generation,
+            status,
+            record.lease_until_ms,
+            boot_id=record.boot_id,
         )
         self.version += 1
 

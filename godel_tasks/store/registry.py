@@ -156,6 +156,31 @@ class InstanceRegistry:
             decode=int,
         )
 
+    def claim_boot(
+        self, *, instance_id: str, generation: int, dispatcher: str, hold_ms: int
+    ) -> Command[str]:
+        """Before a new boot is made ready: "ok", "busy" or "stale". Held for `hold_ms`: ask again
+        to go on."""
+        return call(
+            "claim_boot",
+            keys=[InstanceKeys.of(instance_id).info],
+            args=[self.now_ms(), generation, dispatcher, hold_ms],
+            decode=text,
+        )
+
+    def reboot(
+        self, *, instance_id: str, generation: int, dispatcher: str, boot_id: str
+    ) -> Command[int]:
+        """A new generation for a new boot, after `claim_boot`; 0 when it was not to be. Then
+        `attend` it with "instance.registered"."""
+        keys = InstanceKeys.of(instance_id)
+        return call(
+            "reboot",
+            keys=[keys.info, keys.slots, keys.orphans],
+            args=[self.now_ms(), generation, dispatcher, boot_id],
+            decode=int,
+        )
+
     def depart(self, *, instance_id: str, event: str = "instance.deregistered") -> Command[bool]:
         """Take it out of the registry; its hash stays until `forget`."""
         return call(

@@ -20,7 +20,9 @@ from celery import Celery
 from godel_tasks.canvas.following import Follower
 from godel_tasks.dispatch.outcome import Outcome, celery_meta, decode_outcome
 from godel_tasks.dispatch.telling import tell_published
+from godel_tasks.errors import UnknownDriver
 from godel_tasks.events import EventBus
+from godel_tasks.instances.drivers import driver_named
 from godel_tasks.runtime import Runtime, runtime_of
 from godel_tasks.store.command import call
 from godel_tasks.store.keys import SHARED_OUTBOX, result_key
@@ -127,7 +129,9 @@ def forget(runtime: Runtime) -> int:
     fleet = runtime.store.run(runtime.registry.fleet())
     dropped = 0
     for instance_id, end in fleet.leases.items():
-        if fleet.now_ms - end > DEAD_INSTANCE_KEPT_S * 1000:
+        if fleet.now_ms - end > DEAD_INSTANCE_KEPT_S * 1000 and not _is_attended(
+            runtime, instance_id
+        ):
             departed = runtime.registry.depart(instance_id=instance_id, event="instance.lost")
             runtime.store.run(departed)
             runtime.store.run(runtime.registry.forget(instance_id=instance_id))
@@ -136,6 +140,16 @@ def forget(runtime: Runtime) -> int:
     for cell in runtime.cells:
         dropped += runtime.store.run(cell.queue.cut_dead_letters(before_ms=before))
     return dropped
+
+
+def _is_attended(runtime: Runtime, instance_id: str) -> bool:
+    """It did not register itself, so it does not come back by itself: a person added it, and a
+    person removes it."""
+    fields = runtime.store.run(runtime.registry.fields(instance_id=instance_id))
+    try:
+        return not driver_named(fields.get("driver", "")).self_registering
+    except UnknownDriver:
+        return False
 
 
 def register_jobs(app: Celery, bus: EventBus) -> None:

@@ -76,6 +76,14 @@ def test_every_script_runs_on_a_cluster(clustered: Cell, monkeypatch: pytest.Mon
     cell.run(registry.tell(instance_id="gw-1", event="instance.changed"))
     cell.run(registry.slots(instance_id="gw-1", generation=generation, dispatcher="d1", count=2))
     cell.run(registry.orphan(instance_id="gw-1", owner="d1", slots={"d1/0": "t:1"}, free_rest=True))
+    claim = registry.claim_boot(
+        instance_id="gw-1", generation=generation, dispatcher="d1", hold_ms=1000
+    )
+    assert cell.run(claim) == "ok"
+    boot = registry.reboot(
+        instance_id="gw-1", generation=generation, dispatcher="d1", boot_id="b-2"
+    )
+    assert cell.run(boot) == generation + 1
     cell.run(registry.depart(instance_id="gw-1"))
     # Then every script has run, and none crossed a slot
     assert set(script_names()) - NOT_IN_A_CELL - ran == set()

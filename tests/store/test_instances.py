@@ -177,3 +177,50 @@ def test_what_an_operator_wants_outlives_heartbeats(cell: Cell) -> None:
 def test_an_instance_that_is_gone_is_not_changed(cell: Cell) -> None:
     assert not cell.run(cell.registry.change(instance_id="gw-1", draining=True, capacity=2))
     assert cell.run(cell.registry.fields(instance_id="gw-1")) == {}
+
+
+def _claim(cell: Cell, who: str, generation: int = 1) -> str:
+    return cell.run(
+        cell.registry.claim_boot(
+            instance_id="gw-1", generation=generation, dispatcher=who, hold_ms=1000
+        )
+    )
+
+
+def _reboot(cell: Cell, who: str, generation: int = 1) -> int:
+    return cell.run(
+        cell.registry.reboot(
+            instance_id="gw-1", generation=generation, dispatcher=who, boot_id="b-2"
+        )
+    )
+
+
+def test_one_dispatcher_alone_makes_a_new_boot_ready(cell: Cell) -> None:
+    # Given an attended instance with a slot in use, and two dispatchers that saw its new boot
+    _register(cell)
+    _slots(cell, first=0, count=1)
+    assert (_claim(cell, "d1"), _claim(cell, "d2"), _claim(cell, "d1")) == ("ok", "busy", "ok")
+    # When the one that holds the claim is done, and the other one tries as well
+    assert (_reboot(cell, "d2"), _reboot(cell, "d1"), _reboot(cell, "d1")) == (0, 2, 0)
+    # Then there is one new generation, for that boot, and its slots are free
+    fields = cell.run(cell.registry.fields(instance_id="gw-1"))
+    assert (fields["generation"], fields["boot_id"], fields["status"]) == ("2", "b-2", "up")
+    assert "attendant" not in fields
+    assert _slots(cell, "d1", first=0, count=3, generation=2).granted == 3
+    # And what is claimed for the old generation comes too late
+    assert _claim(cell, "d2") == "stale"
+
+
+def test_a_claim_on_a_boot_passes_on_when_its_holder_is_gone(cell: Cell) -> None:
+    _register(cell)
+    assert _claim(cell, "d1") == "ok"
+    cell.pass_time(1001)
+    assert (_claim(cell, "d2"), _reboot(cell, "d1"), _reboot(cell, "d2")) == ("ok", 0, 2)
+
+
+def test_an_instance_that_an_operator_drains_drains_in_its_next_boot(cell: Cell) -> None:
+    _register(cell)
+    cell.run(cell.registry.change(instance_id="gw-1", draining=True))
+    _claim(cell, "d1")
+    _reboot(cell, "d1")
+    assert cell.run(cell.registry.fields(instance_id="gw-1"))["status"] == "draining"
