@@ -31,6 +31,8 @@ call again may help (`retryable`).
     │   ├── UnknownDriver
     │   ├── GatewayRefused     it answers, and will not have us: token, pairing, protocol
     │   ├── MissingScope       its credentials do not allow that
+    │   ├── InstallFailed      OpenClaw could not be installed here, or is not
+    │   ├── GatewayFailed      its process did not come up, or would not end
     │   └── Unsupported        this driver or provider cannot do that
     ├── StoreError             Redis
     │   ├── StoreUnavailable
@@ -215,6 +217,14 @@ class MissingScope(InstanceError):
             else "give credentials that may read and write",
         )
         self.scope = scope
+
+
+class InstallFailed(InstanceError):
+    """What runs instances could not be installed here, or is not installed."""
+
+
+class GatewayFailed(InstanceError):
+    """A gateway's process did not come up, or would not end. The message carries its last words."""
 
 
 class Unsupported(InstanceError):

@@ -8,9 +8,12 @@ from godel_tasks.errors import Unsupported
 from godel_tasks.instances.provider import Provider
 from godel_tasks.instances.providers.static import StaticProvider
 
+#: As `ProcessProvider.name`: what runs gateways is imported when it is wanted.
+PROCESS = "process"
+
 
 def provider_names() -> tuple[str, ...]:
-    return (StaticProvider.name,)
+    return (StaticProvider.name, PROCESS)
 
 
 def provider_named(name: str) -> Provider:
@@ -21,6 +24,10 @@ def provider_named(name: str) -> Provider:
     """
     if name == StaticProvider.name:
         return StaticProvider()
+    if name == PROCESS:
+        from godel_tasks.instances.providers.process import ProcessProvider
+
+        return ProcessProvider()
     near = difflib.get_close_matches(name, provider_names(), n=1)
     raise Unsupported(
         f"no provider is called {name!r}",

@@ -1,0 +1,1 @@
+"""Real OpenClaw gateways on this machine: installed, configured, run as processes, registered."""
