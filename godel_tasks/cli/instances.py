@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from godel_tasks.cli.output import AsJson, answer, counted, facts, moment, span, table, when
+from godel_tasks.cli.instance_add import add
+from godel_tasks.cli.instance_data import as_data
+from godel_tasks.cli.output import AsJson, answer, counted, facts, span, table
 from godel_tasks.cli.session import opened
-from godel_tasks.cli.values import pairs_of
-from godel_tasks.domain.instance import DEFAULT_POOL, InstanceConfig, InstanceStatus
-from godel_tasks.domain.tenant import is_name
+from godel_tasks.domain.instance import InstanceStatus
 from godel_tasks.errors import InstanceError
-from godel_tasks.instances.drivers import driver_names
 from godel_tasks.views.instances import InstanceView, all_instances, instance_named
-
-if TYPE_CHECKING:
-    from godel_tasks.runtime import Runtime
 
 instances = typer.Typer(
     no_args_is_help=True,
@@ -27,10 +22,6 @@ instances = typer.Typer(
 )
 
 Id = Annotated[str, typer.Argument(metavar="ID")]
-
-#: What an instance id may be made of, as `godel instance --id` has it.
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_DAY_S = 86_400.0
 
 
 class Wanted(StrEnum):
@@ -90,66 +81,7 @@ def show(instance_id: Id, as_json: AsJson = False) -> None:
     answer(as_json, data, facts({k.replace("_", " "): v for k, v in {**flat, **metrics}.items()}))
 
 
-@instances.command()
-def add(
-    instance_id: Id,
-    endpoint: Annotated[str, typer.Argument(help="Where it listens, as host:port.")],
-    driver: Annotated[str, typer.Option(help=f"One of {', '.join(driver_names())}.")] = "grpc",
-    capacity: Annotated[int, typer.Option(min=1, help="Most attempts at once.")] = 1,
-    region: Annotated[str, typer.Option()] = "",
-    pool: Annotated[str, typer.Option(help="The trust domain it belongs to.")] = DEFAULT_POOL,
-    capability: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Repeat it.")
-    ] = None,
-    credentials: Annotated[
-        str, typer.Option(metavar="env:NAME|file:PATH", help="Where its credentials are.")
-    ] = "",
-    lease: Annotated[
-        float, typer.Option(min=1, metavar="SECONDS", help="How long it counts as alive.")
-    ] = _DAY_S,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Though one of that id is registered already.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Register an instance by hand, one that sends no heartbeats of its own.
-
-    Nobody attends it: it counts as alive until --lease is over, also when it is not there. An
-    instance of `godel instance` registers itself and needs none of this.
-    """
-    from godel_tasks.instances.drivers import driver_named
-
-    driver_named(driver)  # raises UnknownDriver, with the nearest name
-    config = InstanceConfig(
-        instance_id=_checked_id(instance_id),
-        endpoint=endpoint,
-        driver=driver,
-        capacity=capacity,
-        region=_checked_name(region, "--region"),
-        pool=_checked_name(pool, "--pool"),
-        capabilities=pairs_of(capability or [], option="--capability"),
-        credentials=_checked_reference(credentials),
-    )
-    with opened() as runtime:
-        _refuse_taken(runtime, instance_id, replace=replace)
-        registry = runtime.registry
-        runtime.store.run(registry.register(config))
-        runtime.store.run(
-            registry.attend(
-                instance_ids=[instance_id],
-                lease_ms=int(lease * 1000),
-                event="instance.registered",
-            )
-        )
-        runtime.store.run(registry.keep(instance_id=instance_id))
-        view = instance_named(runtime, instance_id)
-    answer(
-        as_json,
-        as_data(view),
-        f"Added instance {instance_id} at {endpoint}.",
-        f"Nobody attends it: it counts as alive for {span(lease * 1000)}, unless it sends "
-        "heartbeats of its own. Add it again with --replace to go on after that.",
-    )
+instances.command()(add)
 
 
 @instances.command("set")
@@ -218,38 +150,6 @@ def remove(
     )
 
 
-def as_data(view: InstanceView) -> dict[str, Any]:
-    """An instance as JSON shows it. What is not known is null."""
-    config, metrics = view.config, view.record.metrics
-    return {
-        "instance": config.instance_id,
-        "status": view.status.value,
-        "endpoint": config.endpoint,
-        "driver": config.driver,
-        "capacity": config.capacity,
-        "slots_used": view.slots_used,
-        "slots_orphaned": view.slots_orphaned,
-        "region": config.region,
-        "pool": config.pool,
-        "capabilities": config.capabilities,
-        "workspace_dir": config.workspace_dir,
-        "provider": config.provider,
-        "credentials": config.credentials,
-        "generation": view.record.generation,
-        "registered": when(moment(view.record.registered_ms)),
-        "lease_left_ms": view.lease_left_ms if view.record.lease_until_ms else None,
-        "metrics": {
-            "cpu_usage": metrics.cpu_usage,
-            "memory_usage": metrics.memory_usage,
-            "active_sessions": metrics.active_sessions,
-            "queued_tasks": metrics.queued_tasks,
-            "completed_tasks": metrics.completed_tasks,
-            "failed_tasks": metrics.failed_tasks,
-            "backpressure": metrics.backpressure,
-        },
-    }
-
-
 def _lease(view: InstanceView) -> str:
     if not view.record.lease_until_ms:
         return "it has left the registry"
@@ -274,40 +174,3 @@ def _load(view: InstanceView) -> str:
 
 def _pairs(values: dict[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in sorted(values.items()))
-
-
-def _checked_id(text: str) -> str:
-    if not _ID.fullmatch(text):
-        raise typer.BadParameter(
-            f"{text!r} is not an instance's id: use letters, digits, '.', '_' and '-', at most 100."
-        )
-    return text
-
-
-def _checked_name(text: str, option: str) -> str:
-    if text and not is_name(text):
-        raise typer.BadParameter(
-            f"{text!r} is not a name: use letters, digits and . _ - @, at most 64.",
-            param_hint=option,
-        )
-    return text
-
-
-def _checked_reference(text: str) -> str:
-    kind, _, rest = text.partition(":")
-    if text and (kind not in ("env", "file") or not rest):
-        # Not shown again: it may be a secret that was given by mistake.
-        raise typer.BadParameter(
-            "Give a reference, env:NAME or file:PATH. A secret's value does not belong here.",
-            param_hint="--credentials",
-        )
-    return text
-
-
-def _refuse_taken(runtime: Runtime, instance_id: str, *, replace: bool) -> None:
-    taken = {view.record.instance_id: view for view in all_instances(runtime)}.get(instance_id)
-    if taken is not None and taken.status is not InstanceStatus.DEAD and not replace:
-        raise InstanceError(
-            f"an instance {instance_id} is registered already, at {taken.config.endpoint}",
-            hint="choose another id, or give --replace; then what runs there counts as uncertain",
-        )

@@ -23,7 +23,7 @@ from godel_tasks.instances.drivers.openclaw.completions import (
     completion_of_judgement,
     failed,
 )
-from godel_tasks.instances.drivers.openclaw.credentials import resolve
+from godel_tasks.instances.drivers.openclaw.credentials import keep_device_token, resolve
 from godel_tasks.instances.drivers.openclaw.ends import Judgement, Kind, judge_final, judge_refusal
 from godel_tasks.instances.drivers.openclaw.gateway import CallFailed, Gateway, NobodyListens
 from godel_tasks.instances.drivers.openclaw.health import health_of, main_lane, metrics_of
@@ -135,6 +135,8 @@ class OpenclawConnection(AttendedConnection):
                     self._backoff.next_s() if error.retryable else REFUSED_AGAIN_S
                 )
                 continue
+            if gateway.hello.device_token:
+                self._keep(gateway.hello.device_token)
             self._stands(gateway)
             self._error = await gateway.serve(self._on_event)
             self._gateway = None
@@ -152,6 +154,12 @@ class OpenclawConnection(AttendedConnection):
         self._error = ""
         self._backoff.reset()
         self._listener.on_connected(self.endpoint)
+
+    def _keep(self, device_token: str) -> None:
+        try:
+            keep_device_token(self.config.credentials, device_token)
+        except (OSError, InstanceError) as error:
+            log.warning("the device token of %s is not kept: %s", self.config.instance_id, error)
 
     def _tell(self, error: InstanceError) -> None:
         """What a person has to change is logged, once."""

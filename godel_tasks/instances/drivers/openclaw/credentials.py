@@ -64,6 +64,30 @@ def resolve(reference: str) -> Credentials:
     return parse(text.strip(), reference)
 
 
+def write(path: Path, *, token: str, device_key: str, device_token: str = "") -> None:
+    """Keep credentials in a file that only its owner can read, written whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    stored = _Stored(token, device_key, device_token)
+    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(stored))
+    made.replace(path)
+
+
+def keep_device_token(reference: str, device_token: str) -> None:
+    """The gateway has paired the device: its token stands in for the shared one from now on."""
+    kind, _, path = reference.partition(":")
+    known = resolve(reference)
+    if kind == "file" and known.device_key and known.device_token != device_token:
+        write(
+            Path(path),
+            token=known.token,
+            device_key=known.device_key,
+            device_token=device_token,
+        )
+
+
 def parse(text: str, reference: str) -> Credentials:
     """A bare token, or the JSON of the module's head."""
     if not text.startswith("{"):

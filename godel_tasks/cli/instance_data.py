@@ -1,0 +1,40 @@
+"""An instance as JSON shows it, the same for every command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from godel_tasks.cli.output import moment, when
+from godel_tasks.views.instances import InstanceView
+
+
+def as_data(view: InstanceView) -> dict[str, Any]:
+    """An instance as JSON shows it. What is not known is null."""
+    config, metrics = view.config, view.record.metrics
+    return {
+        "instance": config.instance_id,
+        "status": view.status.value,
+        "endpoint": config.endpoint,
+        "driver": config.driver,
+        "capacity": config.capacity,
+        "slots_used": view.slots_used,
+        "slots_orphaned": view.slots_orphaned,
+        "region": config.region,
+        "pool": config.pool,
+        "capabilities": config.capabilities,
+        "workspace_dir": config.workspace_dir,
+        "provider": config.provider,
+        "credentials": config.credentials,
+        "generation": view.record.generation,
+        "registered": when(moment(view.record.registered_ms)),
+        "lease_left_ms": view.lease_left_ms if view.record.lease_until_ms else None,
+        "metrics": {
+            "cpu_usage": metrics.cpu_usage,
+            "memory_usage": metrics.memory_usage,
+            "active_sessions": metrics.active_sessions,
+            "queued_tasks": metrics.queued_tasks,
+            "completed_tasks": metrics.completed_tasks,
+            "failed_tasks": metrics.failed_tasks,
+            "backpressure": metrics.backpressure,
+        },
+    }
