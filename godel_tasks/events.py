@@ -58,6 +58,17 @@ class TaskStarted(Event, frozen=True):
     at_s: float
 
 
+class TaskProgressed(Event, frozen=True):
+    """`task.progressed`: its attempt has said more, `characters` in all; a few times a second at
+    most. What it said is not in it: prompts and answers are not recorded."""
+
+    task_id: str
+    attempt: int
+    instance_id: str
+    characters: int
+    at_s: float
+
+
 class TaskRetried(Event, frozen=True):
     """`task.retried`: the cell has it that another attempt follows, in `after_s` seconds."""
 

@@ -152,6 +152,24 @@ class GodelResult(_CeleryResult):
                 return self._ask(cell.lookup.held(self.id, entry.owner))
         return None
 
+    def progress(self) -> dict[str, Any] | None:
+        """What its running attempt has said so far: {"text", "attempt", "instance", "at_ms"}. None
+        when it does not run, or its instance does not tell."""
+        for cell in self._runtime.cells:
+            entry = self._ask(cell.lookup.entry(self.id))
+            if entry is None or entry.owner == "-":
+                continue
+            held = self._ask(cell.lookup.held(self.id, entry.owner))
+            said = self._ask(cell.progress.get(self.id))
+            if held is not None and said is not None and said.attempt == held.record.attempt:
+                return {
+                    "text": said.text,
+                    "attempt": said.attempt,
+                    "instance": said.instance_id,
+                    "at_ms": said.at_ms,
+                }
+        return None
+
     def position(self) -> int | None:
         """Tasks ahead of it in its lane (0: it is next); None when it does not wait. Cancelled
         tasks that were ahead may still be counted."""

@@ -15,6 +15,7 @@ from godel_tasks.policy.retry import RetryRules
 from godel_tasks.store.executor import Executor
 from godel_tasks.store.leases import LeaseCommands
 from godel_tasks.store.lookup import LookupCommands
+from godel_tasks.store.progress import ProgressCommands
 from godel_tasks.store.queue import GlobalTaskQueue
 from godel_tasks.store.registry import InstanceRegistry
 from godel_tasks.store.tenants import TenantCommands
@@ -92,6 +93,7 @@ class CellStore:
         self.leases = LeaseCommands(cell, now_ms)
         self.tenants = TenantCommands(cell, now_ms)
         self.lookup = LookupCommands(cell, now_ms)
+        self.progress = ProgressCommands(cell, now_ms)
 
 
 @dataclass(frozen=True, slots=True)

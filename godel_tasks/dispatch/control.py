@@ -12,6 +12,7 @@ from godel_tasks.dispatch.insist import insist
 from godel_tasks.dispatch.lease import LeaseKeeper
 from godel_tasks.dispatch.links import Links
 from godel_tasks.dispatch.outcome import Outcome
+from godel_tasks.dispatch.progress import ProgressWriter
 from godel_tasks.dispatch.sender import Sender
 from godel_tasks.dispatch.settler import Settler
 from godel_tasks.dispatch.slotbank import SlotBank
@@ -59,6 +60,7 @@ class FlightControl:
         self._spawn = spawn
         self._on_free = on_free
         self._teller = Teller(ports)
+        self.progress = ProgressWriter(ports, flights)
         self.links = Links(ports, self)
         self.sender = Sender(
             ports, config, flights, fleet, lease, self.links, self._teller, spawn,

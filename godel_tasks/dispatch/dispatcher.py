@@ -169,6 +169,7 @@ class Dispatcher:
         self._spawn(self._housekeeping.watch_flights())
         self._spawn(self._housekeeping.watch_slowly())
         self._spawn(self._attendant.run())
+        self._spawn(self._control.progress.run())
         for view in self.feeder.cells:
             self._spawn(self._settler.run(view.store))
             self._spawn(self._housekeeping.watch_due(view))

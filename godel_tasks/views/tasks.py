@@ -48,6 +48,8 @@ class TaskView(msgspec.Struct, kw_only=True):
     retrying: bool = False
     #: Why it is on hold.
     evidence: str = ""
+    #: What its running attempt has said so far.
+    said: str = ""
     record: Record | None = None
     claimed_ms: int = 0
     #: When a delayed task enters its lane, or a hold ends.
@@ -97,6 +99,9 @@ def _unsettled(runtime: Runtime, cell: CellStore, task_id: str, entry: IndexEntr
         if held is not None:
             view.record, view.claimed_ms = held.record, held.claimed_ms
             view.instance_id, view.attempts = held.instance_id, held.record.attempt
+            said = runtime.store.run(cell.progress.get(task_id))
+            if said is not None and said.attempt == view.attempts:
+                view.said = said.text
     return view
 
 

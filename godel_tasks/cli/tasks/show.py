@@ -15,6 +15,10 @@ from godel_tasks.domain.task import TaskBody
 from godel_tasks.views.tasks import TaskView, task_view
 
 
+#: Characters of what a running task has said that people are shown: its end.
+SAID = 200
+
+
 def show(
     task_id: Annotated[str, typer.Argument(metavar="ID")],
     payload: Annotated[
@@ -49,6 +53,7 @@ def as_data(view: TaskView, *, payload: bool = False) -> dict[str, Any]:
         "cancel_asked": view.cancel_asked,
         "retrying": view.retrying,
         "evidence": view.evidence or None,
+        "said": view.said or None,
         "dead_letter": bool(view.buried_ms),
         "times": {
             "entered": when(moment(record.entry_ms)) if record else None,
@@ -102,6 +107,8 @@ def _human(data: dict[str, Any]) -> dict[str, object]:
             flat.update({k: _text(v) for k, v in (value or {}).items()})
         elif name == "error":
             flat[name] = f"{value['type']}: {value['message']}" if value else None
+        elif name == "said" and value:
+            flat["said so far"] = value if len(value) <= SAID else f"... {value[-SAID:]}"
         elif value is not False:
             flat[name] = _text(value)
     return {name.replace("_", " "): value for name, value in flat.items()}
