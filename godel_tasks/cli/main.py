@@ -33,6 +33,9 @@ class Godel(LazyGroup):
         "instances": LazyCommand(
             _HERE + "instances:instances", "List, show, add, change and remove instances."
         ),
+        "openclaw": LazyCommand(
+            _HERE + "openclaw:openclaw", "Install, start, list and stop OpenClaw gateways here."
+        ),
         "settings": LazyCommand(_HERE + "settings:settings", "Print the settings in force."),
     }
 

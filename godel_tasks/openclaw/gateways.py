@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from random import choice
 
-from godel_tasks.domain.instance import DEFAULT_POOL, InstanceConfig
+from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.errors import GatewayFailed, UnknownInstance
 from godel_tasks.openclaw.flock import locked
 from godel_tasks.openclaw.folder import Folder, folder_of, root_of, write_private
@@ -24,22 +24,15 @@ PORT_STEP = 120
 PORTS = range(20_000, 32_000, PORT_STEP)
 
 
-def create(
-    data_dir: Path,
-    instance_id: str,
-    model: Model,
-    *,
-    capacity: int = 8,
-    region: str = "",
-    pool: str = DEFAULT_POOL,
-) -> Spec:
-    """Make a gateway's folder, or change what it is to be at its next start; it keeps its port."""
-    folder = folder_of(data_dir, instance_id)
+def create(data_dir: Path, wanted: Spec) -> Spec:
+    """Make a gateway's folder, or change what it is to be at its next start. Its port is its own
+    from the first time on."""
+    folder = folder_of(data_dir, wanted.instance_id)
     with locked(root_of(data_dir) / ".lock"):
         others = {spec.instance_id: spec for spec in all_gateways(data_dir)}
-        known = others.pop(instance_id, None)
+        known = others.pop(wanted.instance_id, None)
         port = known.port if known else free_port({spec.port for spec in others.values()})
-        spec = Spec(instance_id, port, model, capacity=capacity, region=region, pool=pool)
+        spec = replace(wanted, port=port)
         folder.make()
         folder.read_token()
         write_private(folder.spec, asdict(spec))
@@ -88,7 +81,7 @@ def instance_config(data_dir: Path, spec: Spec) -> InstanceConfig:
         provider=PROVIDER,
         capacity=spec.capacity,
         region=spec.region,
-        pool=spec.pool or DEFAULT_POOL,
+        pool=spec.pool,
         workspace_dir=str(folder.workspace),
         credentials=f"file:{folder.token}",
     )

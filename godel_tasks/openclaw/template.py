@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from godel_tasks.domain.instance import DEFAULT_POOL
 from godel_tasks.errors import InstanceError
 from godel_tasks.openclaw.folder import Folder
 
@@ -55,14 +56,15 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One gateway, as `gateway.json` keeps it. `capacity` is how many turns it runs at once."""
+    """One gateway, as `gateway.json` keeps it. `capacity` is how many turns it runs at once; port 0
+    is one that is chosen yet."""
 
     instance_id: str
-    port: int
     model: Model
     capacity: int = 8
     region: str = ""
-    pool: str = ""
+    pool: str = DEFAULT_POOL
+    port: int = 0
 
 
 def config(spec: Spec, folder: Folder, token: str) -> dict[str, Any]:

@@ -1,0 +1,47 @@
+"""A gateway does not register itself: whoever starts or adds it does, and dispatchers attend it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from godel_tasks.domain.instance import InstanceConfig
+from godel_tasks.store.executor import SyncExecutor
+from godel_tasks.store.registry import InstanceRegistry
+
+
+class RegistryAccess(Protocol):
+    """What is needed of a `Runtime`."""
+
+    @property
+    def registry(self) -> InstanceRegistry: ...
+
+    @property
+    def store(self) -> SyncExecutor: ...
+
+
+def register_gateway(runtime: RegistryAccess, config: InstanceConfig) -> int:
+    """Register it; its new generation. It counts as dead until the first dispatcher reaches it:
+    the lease is the dispatchers' to give."""
+    registry, store = runtime.registry, runtime.store
+    generation = store.run(registry.register(config))
+    store.run(
+        registry.attend(instance_ids=[config.instance_id], lease_ms=0, event="instance.registered")
+    )
+    store.run(registry.keep(instance_id=config.instance_id))
+    return generation
+
+
+def drain_gateway(runtime: RegistryAccess, instance_id: str) -> bool:
+    """From now on it is given nothing new. False when it is not registered."""
+    registry, store = runtime.registry, runtime.store
+    if not store.run(registry.change(instance_id=instance_id, draining=True)):
+        return False
+    store.run(registry.tell(instance_id=instance_id, event="instance.changed"))
+    return True
+
+
+def deregister_gateway(runtime: RegistryAccess, instance_id: str) -> None:
+    """Take it out of the registry; idempotent."""
+    registry, store = runtime.registry, runtime.store
+    store.run(registry.depart(instance_id=instance_id))
+    store.run(registry.forget(instance_id=instance_id))
