@@ -1,0 +1,1 @@
+"""A stand-in for the model behind OpenClaw gateways. Nothing picks it but by name."""
