@@ -26,6 +26,8 @@ def as_data(view: InstanceView) -> dict[str, Any]:
         "provider": config.provider,
         "credentials": config.credentials,
         "generation": view.record.generation,
+        "boot_id": view.record.boot_id or None,
+        "strays_aborted": view.record.strays_aborted,
         "registered": when(moment(view.record.registered_ms)),
         "lease_left_ms": view.lease_left_ms if view.record.lease_until_ms else None,
         "metrics": {

@@ -176,6 +176,7 @@ class Attendant:
             registry.reboot(
                 instance_id=instance_id, generation=generation,
                 dispatcher=self._dispatcher, boot_id=boot_id,
+                strays_aborted=aborted,
             )
         )  # fmt: skip
         if not now:

@@ -92,6 +92,8 @@ class InstanceRecord:
     slots_used: int = 0
     #: Which start of its process this generation stands for; "" where the instance sees to that.
     boot_id: str = ""
+    #: Runs that it took up by itself when it started anew, and that were aborted; of all boots.
+    strays_aborted: int = 0
     metrics: InstanceMetrics = field(default_factory=InstanceMetrics)
 
     @property

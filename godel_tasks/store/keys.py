@@ -38,7 +38,7 @@ Cell, `godel:{cNN}:`...
 | sleepers | set | dispatchers that wait for a token | member goes when it claims or dies | sleep | wake |
 
 Instance, `godel:{i:<id>}:`...: info (hash: static and reported fields, generation, status, drain,
-and where dispatchers register it: boot_id, attendant, attendant_until; has
+and where dispatchers register it: boot_id, strays_aborted, attendant, attendant_until; has
 a day to live until it is attended, and control drops it an hour after the instance died), slots
 (hash: one field per running task or reservation), orphans (hash: slot → attempt that may still run).
 

@@ -108,6 +108,7 @@ def record_of(instance_id: str, fields: Mapping[str, str], lease_until_ms: int) 
         lease_until_ms=lease_until_ms,
         registered_ms=int(fields.get("registered_ms", "0")),
         boot_id=fields.get("boot_id", ""),
+        strays_aborted=int(fields.get("strays_aborted", "0")),
         metrics=_metrics(fields),
     )
 
@@ -169,7 +170,13 @@ class InstanceRegistry:
         )
 
     def reboot(
-        self, *, instance_id: str, generation: int, dispatcher: str, boot_id: str
+        self,
+        *,
+        instance_id: str,
+        generation: int,
+        dispatcher: str,
+        boot_id: str,
+        strays_aborted: int = 0,
     ) -> Command[int]:
         """A new generation for a new boot, after `claim_boot`; 0 when it was not to be. Then
         `attend` it with "instance.registered"."""
@@ -177,7 +184,7 @@ class InstanceRegistry:
         return call(
             "reboot",
             keys=[keys.info, keys.slots, keys.orphans],
-            args=[self.now_ms(), generation, dispatcher, boot_id],
+            args=[self.now_ms(), generation, dispatcher, boot_id, strays_aborted],
             decode=int,
         )
 
