@@ -23,12 +23,6 @@ from godel_tasks.openclaw.install import needed
 from godel_tasks.openclaw.logs import last_words
 from godel_tasks.openclaw.template import Spec
 
-#: Its own bound on the work that it waits for is 315 s, then it closes in at most 15 s.
-STOP_TIMEOUT_S = 330.0
-#: It takes 14 s on two idle cores, and longer where several start at once.
-READY_TIMEOUT_S = 90.0
-#: Helpers end with the main process; those that do not are ended.
-HELPERS_TIMEOUT_S = 5.0
 KILL_TIMEOUT_S = 10.0
 POLL_S = 0.1
 #: As OpenClaw documents it.
@@ -50,13 +44,25 @@ def gateway_command(spec: Spec) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds."""
+
+    #: It takes 7 to 14 s on two idle cores, and longer where several start at once.
+    ready_s: float = 90.0
+    #: Its own bound on the turns that it waits for is 315 s, then it closes in at most 15 s.
+    stop_s: float = 330.0
+    #: Helpers end with the main process; those that do not are ended.
+    helpers_s: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """One gateway's process. Everything here is idempotent, and safe from several processes."""
 
     spec: Spec
     folder: Folder
     command: Command = gateway_command
-    ready_timeout_s: float = READY_TIMEOUT_S
+    patience: Patience = Patience()
 
     def pid(self) -> int | None:
         """Its main process, if that runs."""
@@ -84,14 +90,14 @@ class Gateway:
                 raise
             return True
 
-    async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
-        """TERM, on which it finishes the turns that it runs; KILL after `timeout_s`. False if it
-        did not run."""
+    async def stop(self) -> bool:
+        """TERM, on which it finishes the turns that it runs; KILL after `patience.stop_s`. False
+        if it did not run."""
         async with locked_async(self.folder.lock):
             main = processes.main_process(self.folder)
             ran = [main] if main else processes.every_process(self.folder)
             processes.send(ran, signal.SIGTERM)
-            await _gone(ran, timeout_s)
+            await _gone(ran, self.patience.stop_s)
             await self._kill()
             return bool(ran)
 
@@ -106,7 +112,7 @@ class Gateway:
         return main is not None
 
     async def _until_ready(self, child: subprocess.Popen[bytes] | None) -> None:
-        deadline = time.monotonic() + self.ready_timeout_s
+        deadline = time.monotonic() + self.patience.ready_s
         while not await is_ready(self.spec.port):
             if child is not None and child.poll() is not None:
                 raise self._failed(*_ended(child.returncode))
@@ -114,7 +120,7 @@ class Gateway:
                 raise self._failed("ended while it was waited for", "start it again")
             if time.monotonic() > deadline:
                 raise self._failed(
-                    f"was not ready within {self.ready_timeout_s:g} s",
+                    f"was not ready within {self.patience.ready_s:g} s",
                     f"see {self.folder.log}; on a busy machine start fewer at once",
                 )
             await asyncio.sleep(POLL_S)
@@ -132,7 +138,7 @@ class Gateway:
 
     async def _end_rest(self) -> None:
         rest = processes.every_process(self.folder)
-        left = await _gone(rest, HELPERS_TIMEOUT_S)
+        left = await _gone(rest, self.patience.helpers_s)
         processes.send(left, signal.SIGKILL)
         left = await _gone(left, KILL_TIMEOUT_S)
         if left:

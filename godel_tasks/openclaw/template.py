@@ -1,8 +1,8 @@
 """What a gateway is told: its `openclaw.json` and its environment.
 
-Slim: no bundled plugins, no channels, no update check, and no cron, whose heartbeat would call the
-model by itself every half an hour. Everything that it writes stays in its own folder, but for lock
-files, which it insists on having in /tmp (`lock_files`).
+Slim: no bundled plugins, no channels, no update check, no hosted model catalog, and no cron, whose
+heartbeat would call the model by itself every half an hour. Everything that it writes stays in its
+own folder, but for lock files, which it insists on having in /tmp (`lock_files`).
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ def config(spec: Spec, folder: Folder, token: str) -> dict[str, Any]:
         },
         "models": {
             "mode": "replace",
+            "catalogRefresh": {"enabled": False},  # or it asks catalog.openclaw.ai at each start
             "providers": {
                 PROVIDER: {
                     "baseUrl": model.url,

@@ -91,13 +91,15 @@ async def _stop_all(
 async def _stop(data_dir: Path, spec: Spec, runtime: Runtime | None, timeout_s: float) -> bool:
     from godel_tasks.openclaw.folder import folder_of
     from godel_tasks.openclaw.registering import deregister_gateway, drain_gateway
-    from godel_tasks.openclaw.running import Gateway
+    from godel_tasks.openclaw.running import Gateway, Patience
 
-    gateway = Gateway(spec, folder_of(data_dir, spec.instance_id))
+    gateway = Gateway(
+        spec, folder_of(data_dir, spec.instance_id), patience=Patience(stop_s=timeout_s)
+    )
     known = runtime is not None and await asyncio.to_thread(
         drain_gateway, runtime, spec.instance_id
     )
-    ran = await gateway.stop(timeout_s) if timeout_s else await gateway.kill()
+    ran = await gateway.stop() if timeout_s else await gateway.kill()
     if runtime is not None and known:
         await asyncio.to_thread(deregister_gateway, runtime, spec.instance_id)
     return ran

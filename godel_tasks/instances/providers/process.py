@@ -9,13 +9,7 @@ from godel_tasks.errors import Unsupported
 from godel_tasks.instances.provider import Provider
 from godel_tasks.openclaw import gateways
 from godel_tasks.openclaw.folder import folder_of
-from godel_tasks.openclaw.running import (
-    READY_TIMEOUT_S,
-    STOP_TIMEOUT_S,
-    Command,
-    Gateway,
-    gateway_command,
-)
+from godel_tasks.openclaw.running import Command, Gateway, Patience, gateway_command
 from godel_tasks.settings import load_settings
 
 
@@ -29,13 +23,11 @@ class ProcessProvider(Provider):
         data_dir: Path | None = None,
         *,
         command: Command = gateway_command,
-        ready_timeout_s: float = READY_TIMEOUT_S,
-        stop_timeout_s: float = STOP_TIMEOUT_S,
+        patience: Patience | None = None,
     ) -> None:
         self._data_dir = data_dir
         self._command = command
-        self._ready_timeout_s = ready_timeout_s
-        self._stop_timeout_s = stop_timeout_s
+        self._patience = patience or Patience()
 
     async def start(self, config: InstanceConfig) -> None:
         """Start it and wait until it is ready.
@@ -49,12 +41,12 @@ class ProcessProvider(Provider):
 
     async def stop(self, config: InstanceConfig) -> None:
         """Let it finish what it runs, and end it. Raises as `start`."""
-        await self._gateway(config).stop(self._stop_timeout_s)
+        await self._gateway(config).stop()
 
     async def restart(self, config: InstanceConfig) -> None:
         """`stop`, then `start` with the same folder and port. Raises as `start`."""
         gateway = self._gateway(config)
-        await gateway.stop(self._stop_timeout_s)
+        await gateway.stop()
         await gateway.start()
 
     async def kill(self, config: InstanceConfig) -> None:
@@ -73,5 +65,5 @@ class ProcessProvider(Provider):
             gateways.find(data_dir, config.instance_id),
             folder_of(data_dir, config.instance_id),
             command=self._command,
-            ready_timeout_s=self._ready_timeout_s,
+            patience=self._patience,
         )
