@@ -6,13 +6,24 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.instances.sites import SITES, Site
+from tests.instances.sites import HANDLER_SITES, HandlerSite, Site
+
+SITES: dict[str, type[Site]] = {**HANDLER_SITES}
 
 
 @pytest.fixture(params=sorted(SITES))
 async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
-    """An endpoint with two instances, once for each driver."""
-    made: Site = SITES[request.param]()
+    """An endpoint, once for each driver."""
+    made = SITES[request.param]()
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture(params=sorted(HANDLER_SITES))
+async def handler_site(request: pytest.FixtureRequest) -> AsyncIterator[HandlerSite]:
+    """An endpoint with two instances that run a handler of ours, once for each driver."""
+    made: HandlerSite = HANDLER_SITES[request.param]()
     await made.open()
     yield made
     await made.close()

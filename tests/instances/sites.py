@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from godel_tasks.clock import SystemClock
 from godel_tasks.domain.attempt import Completion, Delivery, Progress
-from godel_tasks.domain.instance import InstanceConfig
+from godel_tasks.domain.instance import HealthComponents, InstanceConfig
 from godel_tasks.errors import StaleWriter
 from godel_tasks.instances.drivers.grpc import GrpcDriver
 from godel_tasks.instances.drivers.simulated import SimulatedDriver, SimulatedNetwork
@@ -91,6 +93,7 @@ class Listener:
     completions: list[Completion] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
+    patience_s: float = 5.0
 
     def on_completions(self, completions: Sequence[Completion]) -> None:
         self.completions.extend(completions)
@@ -110,23 +113,33 @@ class Listener:
         def found() -> list[Completion]:
             return [c for c in self.completions if c.key == key][nth - 1 : nth]
 
-        return (await wait_until_async(found, description=f"completion {nth} of {key}"))[0]
+        found_ones = await wait_until_async(
+            found, description=f"completion {nth} of {key}", timeout=self.patience_s
+        )
+        return found_ones[0]
 
 
 class Site(ABC):
-    """What the contract suite needs of an endpoint."""
+    """What the contract suite needs of an endpoint: an attempt that says something, one that waits,
+    one that hangs, and a process that can be killed."""
 
     driver: Driver
     endpoint: str
+    instance_id = IDS[0]
+    #: Milliseconds after which the time limit of a story is over.
+    short_ms = 50
+    #: Seconds that a story waits for anything.
+    patience_s = 5.0
+    #: Makes ids of tasks and sessions unique where the instance outlives the story.
+    tag = ""
+    #: The instance knows its own id.
+    names_instances = True
+    may_delete_sessions = True
+    labels: Mapping[str, str] = {"topic": "x"}
+    components = HealthComponents()
 
     def __init__(self) -> None:
-        self.work = Workload()
-        self.configs = [InstanceConfig(name, "", capacity=CAPACITY) for name in IDS]
         self._connections: list[Connection] = []
-
-    @property
-    @abstractmethod
-    def station(self) -> Station: ...
 
     @abstractmethod
     async def open(self) -> None: ...
@@ -142,16 +155,58 @@ class Site(ABC):
     @abstractmethod
     async def close(self) -> None: ...
 
-    def config(self, instance_id: str = IDS[0]) -> InstanceConfig:
-        return InstanceConfig(instance_id, self.endpoint, driver=self.driver.name)
+    @abstractmethod
+    def says(self, text: str) -> bytes:
+        """Payload of an attempt that says this."""
+
+    @abstractmethod
+    def waits(self, text: str) -> bytes:
+        """Payload of an attempt that says this after `release`, or after a while."""
+
+    @abstractmethod
+    def hangs(self) -> bytes:
+        """Payload of an attempt that does not end by itself."""
+
+    @abstractmethod
+    def release(self) -> None: ...
+
+    @abstractmethod
+    def said(self, completion: Completion) -> str:
+        """What an attempt that ended well said."""
+
+    @abstractmethod
+    def ran(self, name: str) -> int:
+        """How often any attempt of that task was begun."""
+
+    async def until_running(self, name: str) -> None:
+        await self.until(lambda: self.ran(name) > 0, f"{name} runs")
+
+    @abstractmethod
+    async def until_forgotten(self, name: str) -> None:
+        """An acknowledged attempt is not remembered any more."""
+
+    def delivery(self, name: str, payload: bytes, **fields: Any) -> Delivery:
+        return delivery(
+            f"{name}{self.tag}", payload, **({"instance_id": self.instance_id} | fields)
+        )
+
+    def key(self, name: str, *, attempt: int = 1) -> str:
+        return f"{name}{self.tag}:{attempt}"
+
+    async def until(self, what: Callable[[], Any], description: str) -> Any:
+        return await wait_until_async(what, description=description, timeout=self.patience_s)
+
+    def config(self, instance_id: str = "") -> InstanceConfig:
+        name = instance_id or self.instance_id
+        return InstanceConfig(name, self.endpoint, driver=self.driver.name)
 
     async def connect(self) -> tuple[Connection, Listener]:
         """A started connection that stands."""
-        listener = Listener()
+        listener = Listener(patience_s=self.patience_s)
         connection = self.driver.open_connection(self.config(), listener)
         self._connections.append(connection)
         await connection.start()
-        await wait_until_async(lambda: connection.connected, description="connected")
+        await self.until(lambda: connection.connected, "connected")
         return connection, listener
 
     async def close_connections(self) -> None:
@@ -159,7 +214,43 @@ class Site(ABC):
             await connection.stop()
 
 
-class GrpcSite(Site):
+class HandlerSite(Site):
+    """Two instances that run a handler of ours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.work = Workload()
+        self.configs = [InstanceConfig(name, "", capacity=CAPACITY) for name in IDS]
+
+    @property
+    @abstractmethod
+    def station(self) -> Station: ...
+
+    def says(self, text: str) -> bytes:
+        return msgspec.json.encode({"return": text})
+
+    def waits(self, text: str) -> bytes:
+        return msgspec.json.encode({"wait": "gate", "return": text})
+
+    def hangs(self) -> bytes:
+        return b'{"wait": "never"}'
+
+    def release(self) -> None:
+        self.work.gate("gate").set()
+
+    def said(self, completion: Completion) -> str:
+        text: str = msgspec.json.decode(completion.result)
+        return text
+
+    def ran(self, name: str) -> int:
+        return len([key for key in self.work.calls if key.rpartition(":")[0] == name])
+
+    async def until_forgotten(self, name: str) -> None:
+        host = self.station.hosts[IDS[0]]
+        await self.until(lambda: "0 kept" in repr(host.table), f"{name} is forgotten")
+
+
+class GrpcSite(HandlerSite):
     """A real gRPC server on a real port, on the test's own loop."""
 
     def __init__(self) -> None:
@@ -196,7 +287,7 @@ class GrpcSite(Site):
             await self._process.stop()
 
 
-class SimulatedSite(Site):
+class SimulatedSite(HandlerSite):
     """A make-believe process."""
 
     endpoint = "sim://a"
@@ -231,7 +322,8 @@ class SimulatedSite(Site):
         self.process.crash()
 
 
-SITES = {"grpc": GrpcSite, "simulated": SimulatedSite}
+#: Whose instances run handlers of ours.
+HANDLER_SITES = {"grpc": GrpcSite, "simulated": SimulatedSite}
 
 
 def delivery(task_id: str, payload: bytes = b"{}", **fields: Any) -> Delivery:

@@ -120,5 +120,5 @@ def test_a_driver_is_found_by_its_name(name: str) -> None:
 def test_an_unknown_driver_is_told_with_the_nearest() -> None:
     with pytest.raises(UnknownDriver, match="did you mean 'simulated'"):
         driver_named("simulate")
-    with pytest.raises(UnknownDriver, match="known: grpc, simulated"):
+    with pytest.raises(UnknownDriver, match="known: grpc, openclaw, simulated"):
         driver_named("x")
