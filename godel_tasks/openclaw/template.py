@@ -20,7 +20,7 @@ from godel_tasks.errors import InstanceError
 from godel_tasks.openclaw.folder import Folder
 
 #: The name that the model's key has in the gateway's environment, whatever it is called in ours.
-KEY_VARIABLE = "GODEL_MODEL_KEY"
+KEY_VARIABLE = "GATEWAY_MODEL_KEY"
 PROVIDER = "godel"
 #: What OpenClaw wants where a server asks for no key.
 NO_KEY = "none"

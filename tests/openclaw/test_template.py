@@ -56,14 +56,14 @@ def test_a_key_goes_by_the_environment_and_stands_in_no_file(site: Site) -> None
     spec = replace(site.spec, model=KEYED)
     # Then the gateway gets the key and what it needs, and no other secret: agents can read it all
     env = template.environment(spec, site.folder, ours)
-    assert env["GODEL_MODEL_KEY"] == "sk-secret"
+    assert env["GATEWAY_MODEL_KEY"] == "sk-secret"
     assert env["PATH"] == "/bin"
     assert "GODEL_REDIS_URL" not in env
     assert "OUR_KEY" not in env
     assert Path(env["HOME"]).is_relative_to(site.folder.path)
     # And its configuration only a reference
     told = json.dumps(template.config(spec, site.folder, "t"))
-    assert "${GODEL_MODEL_KEY}" in told
+    assert "${GATEWAY_MODEL_KEY}" in told
     assert "sk-secret" not in told
 
 

@@ -11,7 +11,7 @@ import typer
 from godel_tasks.openclaw.template import Model, key_value
 
 #: What the stand-in calls its model.
-STANDIN_MODEL = "standin-1"
+STANDIN_MODEL = "standin"
 
 
 @dataclass(frozen=True, slots=True)
