@@ -11,7 +11,6 @@ import msgspec
 from godel_tasks.domain.attempt import Completion
 from godel_tasks.domain.instance import HealthComponents, InstanceConfig
 from godel_tasks.instances.drivers.openclaw.driver import OpenclawDriver
-from godel_tasks.testing.fake_gateway import FakeGateway
 from tests.instances.sites import Site
 
 TOKEN_ENV = "GODEL_TEST_GATEWAY_TOKEN"
@@ -67,6 +66,8 @@ class FakeGatewaySite(GatewaySite):
 
     def __init__(self) -> None:
         super().__init__()
+        from godel_tasks.testing.fake_gateway import FakeGateway
+
         self.gateway = FakeGateway(token="t-0123456789")
 
     def waits(self, text: str) -> bytes:
