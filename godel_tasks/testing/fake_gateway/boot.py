@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from uuid import uuid4
 
 from godel_tasks.testing.fake_gateway.habits import Habits
@@ -36,8 +37,11 @@ class Kept:
 class Boot:
     """`draining` takes nothing any more, `starting` nothing yet."""
 
-    def __init__(self, kept: Kept, *, starting: bool = False) -> None:
+    def __init__(
+        self, kept: Kept, on_restart: Callable[[], None], *, starting: bool = False
+    ) -> None:
         self.kept = kept
+        self.on_restart = on_restart
         self.boot_id = str(uuid4())
         self.began = time.monotonic()
         self.peers: set[Peer] = set()

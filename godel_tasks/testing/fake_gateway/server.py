@@ -1,24 +1,23 @@
-"""FakeGateway: the door, the sockets, and the ends of the process."""
+"""FakeGateway: what tests hold in their hands, and the ends of the process."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
-from godel_tasks.testing.fake_gateway import handshake
 from godel_tasks.testing.fake_gateway.boot import Boot, Kept
+from godel_tasks.testing.fake_gateway.entrance import Entrance
 from godel_tasks.testing.fake_gateway.habits import Habits
+from godel_tasks.testing.fake_gateway.handshake import Door
 from godel_tasks.testing.fake_gateway.listening import Listening
-from godel_tasks.testing.fake_gateway.methods import METHODS, take
 from godel_tasks.testing.fake_gateway.peer import Peer
-from godel_tasks.testing.fake_gateway.wire import event, failure, request_decoder, response
 
-#: Largest frame taken.
-_MAX_FRAME = 26_214_400
+#: Longest wait for what was sent to be on its way before the process ends.
+_FLUSH_S = 2.0
 
 
 class FakeGateway:
@@ -34,15 +33,17 @@ class FakeGateway:
         **habits: Any,
     ) -> None:
         self.habits = Habits(**habits)
-        self.kept = Kept(self.habits)
-        self.door = handshake.Door(token)
-        self._server = web.Server(self._serve, access_log=None)
+        self._kept = Kept(self.habits)
+        self._door = Door(token)
+        entrance = Entrance(self._door, self.habits, lambda: self.boot)
+        self._server = web.Server(entrance.serve, access_log=None)
         self._host = host
         self._listening = Listening(self._server, host, port)
-        self.boot = Boot(self.kept, starting=starting)
+        self.boot = self._new_boot(starting)
         self._down = True
         self._refusing = False
-        self._later: set[asyncio.Task[None]] = set()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._beside: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         return f"<FakeGateway {self.url} {'down' if self._down else self.boot}>"
@@ -62,15 +63,16 @@ class FakeGateway:
     async def start(self) -> None:
         if self._down:
             self._down = False
-            await self._listening.open()
+            self._later(self.habits.tick_s, self._tick)
+            if not self._refusing:
+                await self._listening.open()
 
     async def stop(self) -> None:
         """At once, whatever runs."""
-        if not self._down:
-            self._vanish()
-        for task in list(self._later):
+        self._vanish()
+        for task in list(self._beside):
             task.cancel()
-        await asyncio.gather(*self._later, return_exceptions=True)
+        await asyncio.gather(*self._beside, return_exceptions=True)
         self._listening.stop()
         await self._server.shutdown(1.0)
 
@@ -87,16 +89,16 @@ class FakeGateway:
     @property
     def starts(self) -> list[str]:
         """Ids of the runs that really began, in order, of all boots."""
-        return self.kept.starts
+        return self._kept.starts
 
     def calls_of(self, message: str) -> int:
         """How often the model was called with just this message; a resumed run has another."""
-        return self.kept.calls[message]
+        return self._kept.calls[message]
 
     @property
     def resumed(self) -> int:
         """Runs that it took up by itself."""
-        return self.kept.resumed
+        return self._kept.resumed
 
     @property
     def connections(self) -> int:
@@ -108,90 +110,96 @@ class FakeGateway:
         """Runs at work."""
         return self.boot.work.active
 
+    # -- what tests do to it -----------------------------------------------------------------
+
     def approve(self, device_id: str) -> None:
         """Pair a device (`pairing="manual"`)."""
-        self.door.approve(device_id)
+        self._door.approve(device_id)
 
-    # -- connections -------------------------------------------------------------------------
+    @property
+    def starting(self) -> bool:
+        """It listens, and takes nobody yet."""
+        return self.boot.starting
 
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        boot = self.boot
-        match request.path:
-            case "/health" | "/healthz":
-                return web.json_response({"ok": True, "status": "live"})
-            case "/ready" | "/readyz":
-                failing = [
-                    name
-                    for name, on in (
-                        ("startup-sidecars", boot.starting),
-                        ("gateway-draining", boot.draining),
-                    )
-                    if on
-                ]
-                body = {"ready": not failing, "failing": failing, "uptimeMs": boot.up_ms}
-                return web.json_response(body, status=503 if failing else 200)
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            return web.Response(status=404, text="Not Found")
-        if boot.draining:
-            return web.Response(status=503, text="Service Unavailable")
-        socket = web.WebSocketResponse(compress=False, max_msg_size=_MAX_FRAME)
-        await socket.prepare(request)
-        peer = await self._shake_hands(boot, socket)
-        if peer is not None:
-            await self._talk(boot, peer)
-        return socket
+    @starting.setter
+    def starting(self, value: bool) -> None:
+        self.boot.starting = value
 
-    async def _shake_hands(self, boot: Boot, socket: web.WebSocketResponse) -> Peer | None:
-        challenge = handshake.challenge()
-        try:
-            await socket.send_str(event("connect.challenge", challenge) + "}")
-            async with asyncio.timeout(handshake.PATIENCE_S):
-                message = await socket.receive()
-            if message.type is not WSMsgType.TEXT:
-                return None
-            request = request_decoder.decode(message.data)
-        except (ConnectionError, TimeoutError, msgspec.DecodeError):
-            await socket.close(code=1000)
-            return None
-        try:
-            if boot.starting:
-                raise handshake.starting()
-            self.door.manual = self.habits.pairing == "manual"
-            admitted = self.door.admit(request.method, request.params, challenge["nonce"])
-        except handshake.TurnedAway as away:
-            await socket.send_str(failure(request.id, away.refused))
-            await socket.close(code=away.close, message=str(away).encode()[:100])
-            return None
-        peer = Peer(socket, admitted.scopes, admitted.device_id)
-        agent = self.habits.agents[0]
-        hello = handshake.hello(
-            admitted, peer.conn_id, boot.boot_id, boot.up_ms, sorted(METHODS), agent
-        )
-        peer.send(response(request.id, hello))
-        return peer
+    @property
+    def refuse_connections(self) -> bool:
+        """New connections only: see `cut`."""
+        return self._refusing
 
-    async def _talk(self, boot: Boot, peer: Peer) -> None:
-        boot.peers.add(peer)
-        writer = asyncio.get_running_loop().create_task(peer.write_forever())
-        try:
-            async for message in peer.socket:
-                if message.type is not WSMsgType.TEXT:
-                    continue
-                try:
-                    request = request_decoder.decode(message.data)
-                except msgspec.DecodeError:
-                    continue  # as the gateway does: no answer, no close
-                if request.method and request.type == "req":
-                    take(boot, peer, request)
-        finally:
-            peer.gone()
-            boot.peers.discard(peer)
-            writer.cancel()
+    @refuse_connections.setter
+    def refuse_connections(self, value: bool) -> None:
+        self._refusing = value
+        if value:
+            self._listening.close()
+        elif not self._down:
+            self._spawn(self._listening.open())
+
+    async def cut(self) -> None:
+        """Drop all connections; the process lives on, and so do its runs."""
+        self._drop_all()
+        await asyncio.sleep(0)
+
+    async def crash(self) -> None:
+        """SIGKILL: no word to anybody, and nobody listens."""
+        self._vanish()
+        await asyncio.sleep(0)
+
+    async def come_back(self, *, starting_s: float = 0.0) -> None:
+        """A new boot on the same port. It listens at once, and takes nobody for `starting_s`."""
+        if not self._down:
+            return
+        self.boot = self._new_boot(starting_s > 0)
+        await self.start()
+        self._later(starting_s, self._ready)
+
+    async def term(self) -> None:
+        """SIGTERM: what runs comes to its end first; until then it takes nothing."""
+        await self._drain({"reason": "gateway stopping"})
 
     # -- ends of the process -----------------------------------------------------------------
 
+    def _new_boot(self, starting: bool) -> Boot:
+        return Boot(self._kept, self._on_restart, starting=starting)
+
+    def _ready(self) -> None:
+        self.boot.starting = False
+        self._later(self.habits.resume_after_s, self.boot.resume)
+
+    def _tick(self) -> None:
+        self.boot.tick()
+        self._later(self.habits.tick_s, self._tick)
+
+    def _on_restart(self) -> None:
+        if not self.boot.draining:
+            self._spawn(self._restart())
+
+    async def _restart(self) -> None:
+        await self._drain({"reason": "gateway restarting", "restartExpectedMs": 1500})
+        await asyncio.sleep(self.habits.restart_s)
+        await self.come_back()
+
+    async def _drain(self, goodbye: dict[str, Any]) -> None:
+        boot = self.boot
+        boot.draining = True
+        await boot.work.idle()
+        if boot is not self.boot or self._down:
+            return  # it was killed meanwhile
+        boot.tell_all("shutdown", goodbye)
+        await asyncio.gather(*(_farewell(peer) for peer in list(boot.peers)))
+        if boot is self.boot:
+            self._vanish()
+
     def _vanish(self) -> None:
+        if self._down:
+            return
         self._down = True
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
         self._listening.close()
         self._drop_all()
         self.boot.process_exited()
@@ -202,3 +210,23 @@ class FakeGateway:
         for connection in self._server.connections:
             if connection.transport is not None:
                 connection.transport.abort()
+
+    def _later(self, after_s: float, act: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers = [timer for timer in self._timers if timer.when() > loop.time()]
+        self._timers.append(loop.call_later(after_s, act))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+
+async def _farewell(peer: Peer) -> None:
+    """All that was sent has gone out, then the close."""
+    try:
+        async with asyncio.timeout(_FLUSH_S):
+            await peer.flushed()
+            await peer.socket.close(code=1012, message=b"service restart")
+    except (TimeoutError, ConnectionError):
+        pass  # it goes without a word, then

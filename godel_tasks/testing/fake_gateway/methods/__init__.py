@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from godel_tasks.testing.fake_gateway.boot import Boot
-from godel_tasks.testing.fake_gateway.methods import about, sessions, tasks, turns
+from godel_tasks.testing.fake_gateway.methods import about, restart, sessions, tasks, turns
 from godel_tasks.testing.fake_gateway.methods.method import LATER, Method
 from godel_tasks.testing.fake_gateway.params import check
 from godel_tasks.testing.fake_gateway.peer import Peer
 from godel_tasks.testing.fake_gateway.wire import Refused, Request, failure, invalid, response
 
-METHODS: dict[str, Method] = about.METHODS | turns.METHODS | tasks.METHODS | sessions.METHODS
+METHODS: dict[str, Method] = {
+    **about.METHODS,
+    **turns.METHODS,
+    **tasks.METHODS,
+    **sessions.METHODS,
+    **restart.METHODS,
+}
 
 
 def take(boot: Boot, peer: Peer, request: Request) -> None:
