@@ -42,7 +42,8 @@ class FakeGateway:
         self.boot = self._new_boot(starting)
         self._down = True
         self._refusing = False
-        self._timers: list[asyncio.TimerHandle] = []
+        #: By what they do.
+        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._beside: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -178,26 +179,30 @@ class FakeGateway:
             self._spawn(self._restart())
 
     async def _restart(self) -> None:
-        await self._drain({"reason": "gateway restarting", "restartExpectedMs": 1500})
-        await asyncio.sleep(self.habits.restart_s)
-        await self.come_back()
+        goodbye = {"reason": "gateway restarting", "restartExpectedMs": 1500}
+        if await self._drain(goodbye):
+            await asyncio.sleep(self.habits.restart_s)
+            await self.come_back()
 
-    async def _drain(self, goodbye: dict[str, Any]) -> None:
+    async def _drain(self, goodbye: dict[str, Any]) -> bool:
+        """Whether it came to its end by itself."""
         boot = self.boot
         boot.draining = True
         await boot.work.idle()
         if boot is not self.boot or self._down:
-            return  # it was killed meanwhile
+            return False  # it was killed meanwhile
         boot.tell_all("shutdown", goodbye)
         await asyncio.gather(*(_farewell(peer) for peer in list(boot.peers)))
-        if boot is self.boot:
-            self._vanish()
+        if boot is not self.boot or self._down:
+            return False
+        self._vanish()
+        return True
 
     def _vanish(self) -> None:
         if self._down:
             return
         self._down = True
-        for timer in self._timers:
+        for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
         self._listening.close()
@@ -213,8 +218,7 @@ class FakeGateway:
 
     def _later(self, after_s: float, act: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
-        self._timers = [timer for timer in self._timers if timer.when() > loop.time()]
-        self._timers.append(loop.call_later(after_s, act))
+        self._timers[act.__name__] = loop.call_later(after_s, act)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
