@@ -167,8 +167,8 @@ def key_value(reference: str, ours: Mapping[str, str]) -> str:
 
 def lock_files(folder: Folder) -> list[Path]:
     """The (empty) files that OpenClaw keeps outside the folder, in a place that cannot be set.
-    Their names carry a hash of the state database's path: these are this gateway's, no other's."""
-    database = (folder.state / "state" / "openclaw.sqlite").resolve()
-    tag = hashlib.sha256(os.fsencode(database)).hexdigest()[:8]
+    Their names carry a hash of a database's path: these are this gateway's, no other's."""
+    databases = {folder.state / "state" / "openclaw.sqlite", *folder.state.rglob("*.sqlite")}
+    tags = {hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8] for path in databases}
     place = Path(f"/tmp/openclaw-state-locks-{os.getuid()}")  # noqa: S108 - OpenClaw's choice
-    return sorted(place.glob(f"*.{tag}.lock.sqlite"))
+    return sorted(path for tag in tags for path in place.glob(f"*.{tag}.lock.sqlite"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import os
 import signal
 import stat
 import subprocess
@@ -17,7 +19,7 @@ import pytest
 from godel_tasks.errors import GatewayFailed, UnknownInstance, Unsupported
 from godel_tasks.instances.providers import provider_named
 from godel_tasks.instances.providers.process import ProcessProvider
-from godel_tasks.openclaw import processes
+from godel_tasks.openclaw import processes, template
 from godel_tasks.openclaw.health import is_ready
 from tests.helpers import wait_until, wait_until_async
 from tests.openclaw.site import FAKE, Site
@@ -179,3 +181,37 @@ async def test_what_it_does_not_know_is_refused(site: Site, tmp_path: Path) -> N
         await ProcessProvider(tmp_path / "other").stop(site.config)
     with pytest.raises(Unsupported, match="'grpc'"):
         await site.provider().start(replace(site.config, driver="grpc"))
+
+
+async def test_the_lock_files_that_it_keeps_in_tmp_go_with_it(site: Site) -> None:
+    # Given a gateway that runs, with its databases' lock files where OpenClaw puts them
+    await site.provider().start(site.config)
+    place = Path(f"/tmp/openclaw-state-locks-{os.getuid()}")
+    agents = site.folder.state / "agents" / "main" / "agent" / "openclaw-agent.sqlite"
+    mine, foreign = lock_names(site.folder.state / "state" / "openclaw.sqlite", agents), "ffffffff"
+    touch(agents, *(place / f"state-handles.{tag}.lock.sqlite" for tag in (*mine, foreign)))
+    # When it is stopped
+    await site.provider().stop(site.config)
+    # Then they are gone, and those of other gateways are not
+    left = {path.name for path in template.lock_files(site.folder)}
+    assert left == set()
+    assert remove(place / f"state-handles.{foreign}.lock.sqlite")
+
+
+def lock_names(*databases: Path) -> list[str]:
+    return [hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8] for path in databases]
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch()
+
+
+def remove(path: Path) -> bool:
+    """Whether it was there."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
