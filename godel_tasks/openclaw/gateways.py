@@ -25,14 +25,16 @@ PORTS = range(20_000, 32_000, PORT_STEP)
 
 
 def create(data_dir: Path, wanted: Spec) -> Spec:
-    """Make a gateway's folder, or change what it is to be at its next start. Its port is its own
-    from the first time on."""
+    """Make the folder of a gateway that does not run, or change what it is to be at its next start.
+    It keeps its port, unless somebody else listens there by now."""
     folder = folder_of(data_dir, wanted.instance_id)
     with locked(root_of(data_dir) / ".lock"):
         others = {spec.instance_id: spec for spec in all_gateways(data_dir)}
         known = others.pop(wanted.instance_id, None)
-        port = known.port if known else free_port({spec.port for spec in others.values()})
-        spec = replace(wanted, port=port)
+        if known is not None and not _listens(known.port):
+            spec = replace(wanted, port=known.port)
+        else:
+            spec = replace(wanted, port=free_port({other.port for other in others.values()}))
         folder.make()
         folder.read_token()
         write_private(folder.spec, asdict(spec))

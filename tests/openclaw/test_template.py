@@ -87,6 +87,11 @@ def test_a_gateway_keeps_its_port_and_its_token(site: Site) -> None:
     assert again == replace(site.spec, model=KEYED, capacity=3)
     assert gateways.find(site.data_dir, "gw-1") == again
     assert site.folder.read_token() == token
+    # But for a port on which somebody else listens by now
+    with socket.create_server(("127.0.0.1", again.port)):
+        moved = gateways.create(site.data_dir, again)
+        assert moved.port != again.port
+    again = moved
     # And the registry is told where it is, never the token
     assert gateways.instance_config(site.data_dir, again) == InstanceConfig(
         instance_id="gw-1",
