@@ -19,7 +19,8 @@ from godel_tasks.domain.instance import DEFAULT_POOL, InstanceConfig, InstanceSt
 from godel_tasks.domain.tenant import is_name
 from godel_tasks.errors import InstanceError
 from godel_tasks.instances.drivers import driver_named, driver_names
-from godel_tasks.views.instances import InstanceView, all_instances, instance_named
+from godel_tasks.openclaw.registering import register_instance
+from godel_tasks.views.instances import all_instances, instance_named
 
 if TYPE_CHECKING:
     from godel_tasks.runtime import Runtime
@@ -99,7 +100,8 @@ def add(
         if device:
             config = _with_device(config, runtime.settings.data_dir, attended=attended)
         lease_ms = 0 if attended else int(lease * 1000)
-        view = register(runtime, config, lease_ms=lease_ms)
+        register_instance(runtime, config, lease_ms=lease_ms)
+        view = instance_named(runtime, instance_id)
     found = asyncio.run(_look_at(config)) if attended else ""
     how = (
         "Dispatchers attend it: it is up once one of them has reached it."
@@ -109,19 +111,6 @@ def add(
     )
     data = as_data(view) | ({"found": found} if attended else {})
     answer(as_json, data, f"Added instance {instance_id} at {endpoint}.", found, how)
-
-
-def register(runtime: Runtime, config: InstanceConfig, *, lease_ms: int) -> InstanceView:
-    """Register an instance that does not do it by itself. With a lease of 0 it counts as dead until
-    a dispatcher has reached it."""
-    registry = runtime.registry
-    instance_id = config.instance_id
-    runtime.store.run(registry.register(config))
-    runtime.store.run(
-        registry.attend(instance_ids=[instance_id], lease_ms=lease_ms, event="instance.registered")
-    )
-    runtime.store.run(registry.keep(instance_id=instance_id))
-    return instance_named(runtime, instance_id)
 
 
 async def _look_at(config: InstanceConfig) -> str:

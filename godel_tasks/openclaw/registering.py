@@ -19,13 +19,15 @@ class RegistryAccess(Protocol):
     def store(self) -> SyncExecutor: ...
 
 
-def register_gateway(runtime: RegistryAccess, config: InstanceConfig) -> int:
-    """Register it; its new generation. It counts as dead until the first dispatcher reaches it:
-    the lease is the dispatchers' to give."""
+def register_instance(runtime: RegistryAccess, config: InstanceConfig, *, lease_ms: int = 0) -> int:
+    """Register it; its new generation. With a lease of 0 it counts as dead until the first
+    dispatcher reaches it: the lease of a gateway is the dispatchers' to give."""
     registry, store = runtime.registry, runtime.store
     generation = store.run(registry.register(config))
     store.run(
-        registry.attend(instance_ids=[config.instance_id], lease_ms=0, event="instance.registered")
+        registry.attend(
+            instance_ids=[config.instance_id], lease_ms=lease_ms, event="instance.registered"
+        )
     )
     store.run(registry.keep(instance_id=config.instance_id))
     return generation
@@ -40,7 +42,7 @@ def drain_gateway(runtime: RegistryAccess, instance_id: str) -> bool:
     return True
 
 
-def deregister_gateway(runtime: RegistryAccess, instance_id: str) -> None:
+def deregister_instance(runtime: RegistryAccess, instance_id: str) -> None:
     """Take it out of the registry; idempotent."""
     registry, store = runtime.registry, runtime.store
     store.run(registry.depart(instance_id=instance_id))

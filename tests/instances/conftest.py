@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.instances.gateway_sites import FakeGatewaySite
 from tests.instances.sites import HANDLER_SITES, HandlerSite, Site
 
-SITES: dict[str, type[Site]] = {**HANDLER_SITES}
+SITES: dict[str, type[Site]] = {**HANDLER_SITES, "openclaw": FakeGatewaySite}
 
 
 @pytest.fixture(params=sorted(SITES))

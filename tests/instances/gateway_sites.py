@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from typing import ClassVar
 
 import msgspec
 
 from godel_tasks.domain.attempt import Completion
 from godel_tasks.domain.instance import HealthComponents, InstanceConfig
 from godel_tasks.instances.drivers.openclaw.driver import OpenclawDriver
+from godel_tasks.testing.fake_gateway import FakeGateway
 from tests.instances.sites import Site
 
 TOKEN_ENV = "GODEL_TEST_GATEWAY_TOKEN"
@@ -23,8 +24,8 @@ class GatewaySite(Site):
     short_ms = 200
     names_instances = False
     may_delete_sessions = False
-    labels: Mapping[str, str] = {}
-    components = HealthComponents(database=True, agents=True, channels=True)
+    labels: ClassVar[dict[str, str]] = {}
+    components = HealthComponents(database=True, agents=True)
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,8 +67,6 @@ class FakeGatewaySite(GatewaySite):
 
     def __init__(self) -> None:
         super().__init__()
-        from godel_tasks.testing.fake_gateway import FakeGateway
-
         self.gateway = FakeGateway(token="t-0123456789")
 
     def waits(self, text: str) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -135,7 +135,7 @@ class Site(ABC):
     #: The instance knows its own id.
     names_instances = True
     may_delete_sessions = True
-    labels: Mapping[str, str] = {"topic": "x"}
+    labels: ClassVar[dict[str, str]] = {"topic": "x"}
     components = HealthComponents()
 
     def __init__(self) -> None:

@@ -191,7 +191,7 @@ async def _start_all(
 
 def _register(runtime: Runtime, data_dir: Path, spec: Spec, *, new: bool) -> None:
     from godel_tasks.openclaw.gateways import instance_config
-    from godel_tasks.openclaw.registering import register_gateway
+    from godel_tasks.openclaw.registering import register_instance
     from godel_tasks.views.instances import all_instances
 
     config = instance_config(data_dir, spec)
@@ -202,7 +202,7 @@ def _register(runtime: Runtime, data_dir: Path, spec: Spec, *, new: bool) -> Non
     }
     # Registered anew, what it runs would count as uncertain.
     if new or config.endpoint not in alive:
-        register_gateway(runtime, config)
+        register_instance(runtime, config)
 
 
 def _tell_failed(failed: Sequence[GodelError], started: int) -> None:

@@ -90,7 +90,7 @@ async def _stop_all(
 
 async def _stop(data_dir: Path, spec: Spec, runtime: Runtime | None, timeout_s: float) -> bool:
     from godel_tasks.openclaw.folder import folder_of
-    from godel_tasks.openclaw.registering import deregister_gateway, drain_gateway
+    from godel_tasks.openclaw.registering import deregister_instance, drain_gateway
     from godel_tasks.openclaw.running import Gateway, Patience
 
     gateway = Gateway(
@@ -101,5 +101,5 @@ async def _stop(data_dir: Path, spec: Spec, runtime: Runtime | None, timeout_s: 
     )
     ran = await gateway.stop() if timeout_s else await gateway.kill()
     if runtime is not None and known:
-        await asyncio.to_thread(deregister_gateway, runtime, spec.instance_id)
+        await asyncio.to_thread(deregister_instance, runtime, spec.instance_id)
     return ran

@@ -14,7 +14,6 @@ from godel_tasks.cli.session import opened
 from godel_tasks.domain.task import TaskBody
 from godel_tasks.views.tasks import TaskView, task_view
 
-
 #: Characters of what a running task has said that people are shown: its end.
 SAID = 200
 

@@ -15,6 +15,7 @@ from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.embedded.guard import Guard
 from godel_tasks.instances.providers.process import ProcessProvider
 from godel_tasks.openclaw import gateways, install, processes
+from godel_tasks.openclaw.folder import folder_of
 from godel_tasks.openclaw.template import Model, Spec
 from tests.helpers import wait_until
 
@@ -52,6 +53,7 @@ class Pair:
     model: StandIn
     configs: dict[str, InstanceConfig]
     guard: Guard = field(repr=False)
+    _watched: set[int] = field(default_factory=set)
 
     @property
     def provider(self) -> ProcessProvider:
@@ -61,19 +63,30 @@ class Pair:
         """As an operator would add it: read and write only."""
         return replace(self.configs[name], provider="static", **changes)
 
+    def runs(self, name: str) -> bool:
+        return processes.main_process(folder_of(self.data_dir, name)) is not None
+
     def pid(self, name: str = "gw-1") -> int:
-        folder = gateways.folder_of(self.data_dir, name)
-        main = processes.main_process(folder)
+        main = processes.main_process(folder_of(self.data_dir, name))
         assert main is not None, f"{name} does not run"
         return main.pid
 
     async def start(self, name: str) -> None:
         """Idempotent."""
         await self.provider.start(self.configs[name])
-        self.guard.watch(self.pid(name))
+        self._watch(self.pid(name))
 
     async def kill(self, name: str) -> None:
         await self.provider.kill(self.configs[name])
+
+    def _watch(self, pid: int) -> None:
+        self.guard.watch(pid)
+        self._watched.add(pid)
+
+    def forget(self) -> None:
+        """Nothing of it runs any more."""
+        for pid in self._watched:
+            self.guard.forget(pid)
 
 
 def start_pair(data_dir: Path, guard: Guard) -> Pair:
@@ -120,3 +133,5 @@ def stop_pair(pair: Pair) -> None:
         gateways.remove(pair.data_dir, name)
     pair.model.process.terminate()
     pair.model.process.wait(10)
+    pair.guard.forget(pair.model.process.pid)
+    pair.forget()

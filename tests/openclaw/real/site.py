@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from godel_tasks.domain.attempt import Delivery
-from godel_tasks.domain.instance import HealthComponents, InstanceConfig
+from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.instances.instance import AttendedConnection
 from tests.instances.gateway_sites import GatewaySite
 from tests.openclaw.real.pair import Pair
@@ -19,8 +19,6 @@ class RealGatewaySite(GatewaySite):
 
     short_ms = 1500
     patience_s = 60.0
-    #: Without plugins it has no channels to speak of.
-    components = HealthComponents(database=True, agents=True)
 
     def __init__(self, pair: Pair) -> None:
         super().__init__()

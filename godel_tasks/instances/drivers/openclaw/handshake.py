@@ -40,12 +40,14 @@ def connect_params(
     challenge: dict[str, Any], credentials: Credentials, scopes: tuple[str, ...], version: str
 ) -> dict[str, Any]:
     """Parameters of the connect request."""
+    # A backend that shows the shared token is let in, but not paired; a device asks as "cli" first.
+    pairs = credentials.device_key and not credentials.device_token
     client = {
-        "id": "gateway-client",
+        "id": "cli" if pairs else "gateway-client",
         "displayName": "godel",
         "version": version,
         "platform": sys.platform,
-        "mode": "backend",
+        "mode": "cli" if pairs else "backend",
     }
     token = credentials.device_token or credentials.token
     params: dict[str, Any] = {
