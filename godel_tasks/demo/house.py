@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from godel_tasks.demo.logbook import LogBook
@@ -17,11 +17,14 @@ from godel_tasks.errors import GodelError
 from godel_tasks.runtime import Runtime
 from godel_tasks.settings import load_settings
 from godel_tasks.store.executor import AsyncExecutor
-from godel_tasks.supervisor import Supervisor
+from godel_tasks.supervisor import ProcessSpec, Supervisor
 from godel_tasks.supervisor.processes import FLOWER_HOST
 
 #: Seconds that the processes have to come up. Eleven interpreters start at once.
 READY_TIMEOUT_S = 90.0
+
+#: What runs in a house whose server is up.
+Processes = Callable[[Runtime, LogBook], Sequence[ProcessSpec]]
 
 
 @dataclass
@@ -35,9 +38,12 @@ class House:
     runtime: Runtime
     #: For looking, from this process's event loop.
     store: AsyncExecutor
-    flower_port: int
+    #: Ends what outlives this process.
+    guard: Guard
     #: Tasks of all tenants.
     tasks: int
+    #: 0: there is no Flower.
+    flower_port: int = 0
     #: Processes that are allowed to have ended.
     killed: set[str] = field(default_factory=set)
 
@@ -67,7 +73,23 @@ async def opened(site: Site, *, count: int) -> AsyncIterator[House]:
     Raises:
         GodelError: something did not come up; its last lines are in the hint.
     """
-    settings = load_settings()
+    port = free_port()
+
+    def processes(runtime: Runtime, book: LogBook) -> list[ProcessSpec]:
+        return demo_processes(
+            runtime.settings, runtime.urls, site, book, count=count, flower_port=port
+        )
+
+    async with built(site, processes, tasks=count * len(TENANTS)) as house:
+        house.flower_port = port
+        await all_ready(house)
+        yield house
+
+
+@contextlib.asynccontextmanager
+async def built(site: Site, processes: Processes, *, tasks: int) -> AsyncIterator[House]:
+    """A house with its server, its tenants, and its processes started; they need not be ready yet.
+    Nothing of it runs afterwards."""
     book = LogBook(site.logs)
     guard = Guard(grace_s=DRAIN_S)
     async with contextlib.AsyncExitStack() as stack:
@@ -75,18 +97,13 @@ async def opened(site: Site, *, count: int) -> AsyncIterator[House]:
         server = EmbeddedServer(site.server, guard=guard)
         stack.callback(server.stop)
         await asyncio.to_thread(server.start)
-        runtime = Runtime(settings)
+        runtime = Runtime(load_settings())
         store = runtime.async_store()
         stack.push_async_callback(store.close)
-        port = free_port()
-        specs = demo_processes(settings, runtime.urls, site, book, count=count, flower_port=port)
-        supervisor = Supervisor(specs, sink=book, guard=guard)
-        house = House(
-            site, book, server, supervisor, runtime, store, port, tasks=count * len(TENANTS)
-        )
+        supervisor = Supervisor(processes(runtime, book), sink=book, guard=guard)
+        house = House(site, book, server, supervisor, runtime, store, guard, tasks)
         await _create_tenants(house)
         await stack.enter_async_context(supervisor)
-        await _all_ready(house)
         yield house
 
 
@@ -96,7 +113,8 @@ async def _create_tenants(house: House) -> None:
         await house.store.run(cell.tenants.put(TenantConfig(name, weight)))
 
 
-async def _all_ready(house: House) -> None:
+async def all_ready(house: House) -> None:
+    """Raises `GodelError` when a process ends, or is not ready in time."""
     waiting = asyncio.create_task(house.supervisor.wait_ready(READY_TIMEOUT_S))
     try:
         while not waiting.done():

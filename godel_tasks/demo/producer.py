@@ -2,6 +2,7 @@
 accepted.
 
     python -m godel_tasks.demo.producer --count 1500 --journal producer.jsonl
+    python -m godel_tasks.demo.producer --items items.jsonl --journal producer.jsonl
 
 Prints `ready` when it has its texts; starts at SIGUSR1; prints how many were accepted. The journal
 has a line `{id, tenant, at}` (milliseconds since the epoch) for each, fsynced.
@@ -10,6 +11,7 @@ has a line `{id, tenant, at}` (milliseconds since the epoch) for each, fsynced.
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 import time
@@ -53,18 +55,27 @@ def submit_one_by_one(items: Iterable[dict[str, Any]], journal: Journal) -> int:
     return count
 
 
+def items_of(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """What is to be submitted."""
+    if options.items is not None:
+        return [json.loads(line) for line in options.items.read_text("utf-8").splitlines()]
+    return list(work(options.count, list(paragraphs(options.count))))
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Submit the demo's tasks.")
-    parser.add_argument("--count", type=int, required=True, help="tasks of each tenant")
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--count", type=int, help="tasks of each tenant, out of the plan")
+    wanted.add_argument("--items", type=Path, help="or these: a file of fields as JSON lines")
     parser.add_argument("--journal", type=Path, required=True)
     options = parser.parse_args(arguments)
     # Blocked, it is kept until somebody waits for it: it cannot come too early.
     signal.pthread_sigmask(signal.SIG_BLOCK, {START})
-    items = list(work(options.count, list(paragraphs(options.count))))
+    items = items_of(options)
     in_bulk = round(len(items) * IN_BULK)
     with Journal(options.journal) as journal:
         print("ready", flush=True)

@@ -13,23 +13,20 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from godel_tasks.demo import checker
 from godel_tasks.demo.display import Snapshot
 from godel_tasks.demo.flower import seen_by_flower
 from godel_tasks.demo.house import House, opened
-from godel_tasks.demo.interrupting import until_interrupted
 from godel_tasks.demo.kills import Killer
+from godel_tasks.demo.performing import Report, perform
 from godel_tasks.demo.plan import DEFAULT_TASKS, KILLS, TENANTS, KillPlan
 from godel_tasks.demo.processes import results_of
 from godel_tasks.demo.producer import START
-from godel_tasks.demo.site import Site, own_environment
+from godel_tasks.demo.site import Site
 from godel_tasks.demo.telling import BEFORE, Telling
 from godel_tasks.demo.watch import Watcher
 from godel_tasks.errors import GodelError
-
-Report = dict[str, Any]
 
 #: Seconds between two looks at the running demo.
 LOOK_EVERY_S = 0.2
@@ -53,30 +50,8 @@ class DemoOptions:
 
 
 def run_demo(options: DemoOptions, telling: Telling) -> Report:
-    """Run it. The folder is removed, unless something went wrong: then it is named.
-
-    Raises:
-        GodelError: something did not come up, ended, or took too long.
-        KeyboardInterrupt: somebody wanted it to end; nothing of it runs any more.
-    """
-    site = Site.fresh()
-    keep = True
-    try:
-        with own_environment(site):
-            story = _story(site, options, telling)
-            report = asyncio.run(until_interrupted(story, telling.say))
-        if report is None:
-            raise KeyboardInterrupt
-        keep = bool(report["lost"] or report["duplicates"])
-        return report
-    except KeyboardInterrupt:
-        keep = False
-        raise
-    finally:
-        if keep:
-            telling.say(f"Journals and logs are kept in {site.root}", style="bold")
-        else:
-            site.remove()
+    """Run it. Raises as `perform`."""
+    return perform(lambda site: _story(site, options, telling), telling)
 
 
 async def _story(site: Site, options: DemoOptions, telling: Telling) -> Report:

@@ -8,14 +8,16 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 #: Names of the environment that would tell the demo's processes of another Godel.
 FOREIGN = ("GODEL_", "CELERY_", "FLOWER_")
 #: Seconds in which the demo's processes have to finish what they do when they are stopped.
 DRAIN_S = 2
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +59,19 @@ class Site:
 
 
 @contextlib.contextmanager
-def own_environment(site: Site) -> Iterator[None]:
-    """While this lasts, this process and its children know this demo's settings and no other's."""
+def own_environment(site: Site, more: Mapping[str, str] = NOTHING) -> Iterator[None]:
+    """While this lasts, this process and its children know this demo's settings and no other's.
+    `more` are variables that they get beside them."""
     kept = {name: value for name, value in os.environ.items() if name.startswith(FOREIGN)}
     for name in kept:
         del os.environ[name]
-    os.environ["GODEL_CONFIG"] = str(site.settings)
+    own = {"GODEL_CONFIG": str(site.settings), **more}
+    os.environ.update(own)
     try:
         yield
     finally:
-        del os.environ["GODEL_CONFIG"]
+        for name in own:
+            del os.environ[name]
         os.environ.update(kept)
 
 

@@ -3,8 +3,8 @@
     DEMO_RESULT_URL=unix:///path?db=0 python -I subscriber.py results.jsonl
 
 Prints `ready` when it listens. Each terminal message becomes one line: `{"id", "state", "digest",
-"at", "instance", "via"}`; `digest` is SHA-256 over the message's bytes, `at` is milliseconds since
-the epoch, `instance` is null where the message does not say it, `via` is "publish". Lines are
+"at", "godel", "via"}`; `digest` is SHA-256 over the message's bytes, `at` is milliseconds since the
+epoch, `godel` is what the message has under that name, or null, `via` is "publish". Lines are
 fsynced in groups. Pub/sub forgets who is away: after a broken connection it subscribes again and
 reads every stored result ("read"), so that a gap of its own does not look like a lost task. TERM:
 takes what is still coming, and ends.
@@ -126,7 +126,7 @@ def as_line(data: bytes, *, via: str) -> Line | None:
         "state": meta["status"],
         "digest": hashlib.sha256(data).hexdigest(),
         "at": time.time_ns() // 1_000_000,
-        "instance": meta.get("instance"),
+        "godel": meta.get("godel"),
         "via": via,
     }
 

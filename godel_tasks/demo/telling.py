@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from godel_tasks.demo import display
@@ -69,9 +69,13 @@ class Telling:
         """A line of a log: as long as it is."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    def draw(self, picture: RenderableType) -> None:
+        """A table."""
+        self._console.print(picture)
+
     def close(self, report: Mapping[str, Any]) -> None:
         """The closing table, what was shown, and where to read on."""
-        self._console.print(display.closing(report))
+        self.draw(display.closing(report))
         self.say(shown(report))
         self.say(READ_ON)
 

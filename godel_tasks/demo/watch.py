@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from godel_tasks.demo.display import DispatcherRow, InstanceRow, LaneRow, Snapshot, TenantRow
 from godel_tasks.demo.house import House
-from godel_tasks.demo.plan import DISPATCHERS, INSTANCES, TENANTS
+from godel_tasks.demo.plan import DISPATCHERS, INSTANCES, TENANTS, InstancePlan
 from godel_tasks.domain.task import Level
 from godel_tasks.domain.tenant import TenantStatus
 from godel_tasks.store.command import Command, plain
@@ -21,8 +22,9 @@ WINDOW_S = 3.0
 class Watcher:
     """Takes snapshots. `began` is set when the work begins."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, plans: Sequence[InstancePlan] = INSTANCES) -> None:
         self._house = house
+        self._plans = plans
         # Godel knows more than one cell; the demo's tenants are all in one.
         self._cell = house.runtime.cells[0]
         self.began = time.monotonic()
@@ -85,7 +87,7 @@ class Watcher:
         commands += [
             self._cell.leases.classes(), self._cell.lookup.dispatchers(), registry.fleet(),
         ]  # fmt: skip
-        for plan in INSTANCES:
+        for plan in self._plans:
             commands.append(registry.fields(instance_id=plan.instance_id))
             commands.append(registry.slots_used(instance_id=plan.instance_id)[0])
         replies = await self._house.store.pipeline(commands)
@@ -111,7 +113,7 @@ class Watcher:
 
     def _instances(self, fleet: Fleet, replies: list[Any]) -> list[InstanceRow]:
         rows = []
-        for number, plan in enumerate(INSTANCES):
+        for number, plan in enumerate(self._plans):
             fields, used = replies[2 * number], replies[2 * number + 1]
             name = plan.instance_id
             alive = fleet.leases.get(name, 0) > fleet.now_ms
