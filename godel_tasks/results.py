@@ -145,6 +145,14 @@ class GodelResult(_CeleryResult):
         held = self._held()
         return held.record.attempt if held else 0
 
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """What the attempt that ended it used of a model: input_tokens, output_tokens,
+        cache_read_tokens, cache_write_tokens, cost_usd, model, provider. None where its instance
+        does not say. The tenant's sums count the attempts before it, too."""
+        value: dict[str, Any] | None = self._godel("usage")
+        return value
+
     def _held(self) -> Any:
         for cell in self._runtime.cells:
             entry = self._ask(cell.lookup.entry(self.id))

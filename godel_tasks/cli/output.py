@@ -98,6 +98,11 @@ def when(at: datetime | None) -> str | None:
     return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z" if at else None
 
 
+def dollars(amount: float) -> str:
+    """An amount of money for people: cents, or what is left of them in tasks that cost less."""
+    return f"${amount:,.2f}" if amount >= 1 else f"${amount:.6f}".rstrip("0").rstrip(".")
+
+
 def span(ms: float) -> str:
     """A duration for people."""
     seconds = ms / 1000

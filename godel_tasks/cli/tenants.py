@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from godel_tasks.cli.output import AsJson, answer, counted, facts, table
+from godel_tasks.cli.output import AsJson, answer, counted, dollars, facts, table
 from godel_tasks.cli.session import opened
 from godel_tasks.domain.instance import DEFAULT_POOL
 from godel_tasks.domain.task import OnUncertain
@@ -30,6 +30,11 @@ _POOL = "The trust domain that its tasks run in."
 _ON_UNCERTAIN = "When an attempt may have run: retry, hold or fail; '' for the deployment's choice."
 
 
+_LAST_COLUMNS = ("max queue>", "pool", "on uncertain", "tokens>", "cost>")
+#: Shown when there is any: instances need not say what they use.
+_USAGE = ("tokens_in", "tokens_out", "tokens_cached", "cost_usd")
+
+
 @tenants.command("list")
 def list_tenants(as_json: AsJson = False) -> None:
     """List all tenants, with what waits and what runs."""
@@ -46,6 +51,8 @@ def list_tenants(as_json: AsJson = False) -> None:
             status.config.max_queue,
             status.config.pool,
             status.config.on_uncertain or "",
+            f"{status.tokens:,}" if status.tokens else "",
+            dollars(status.cost_usd) if status.cost_usd else "",
         )
         for status in found
     ]
@@ -53,7 +60,7 @@ def list_tenants(as_json: AsJson = False) -> None:
     answer(
         as_json,
         {"tenants": [as_data(status) for status in found]},
-        table(*columns, "max queue>", "pool", "on uncertain", rows=rows) if rows else "",
+        table(*columns, *_LAST_COLUMNS, rows=rows) if rows else "",
         counted(len(rows), "tenant") + "."
         if rows
         else "There are none. Add one with `godel tenants add NAME`.",
@@ -66,7 +73,10 @@ def show(name: Name, as_json: AsJson = False) -> None:
     with opened() as runtime:
         _, status = _find(runtime, name)
     data = as_data(status)
-    answer(as_json, data, facts({key.replace("_", " "): value for key, value in data.items()}))
+    shown = {key: value for key, value in data.items() if value or key not in _USAGE}
+    if "cost_usd" in shown:
+        shown["cost"] = dollars(shown.pop("cost_usd"))
+    answer(as_json, data, facts({key.replace("_", " "): value for key, value in shown.items()}))
 
 
 @tenants.command()
@@ -139,6 +149,10 @@ def as_data(status: TenantStatus) -> dict[str, Any]:
         "cancelled": status.cancelled,
         "slot_ms": round(status.slot_ms, 3),
         "average_ms": round(status.average_ms, 3),
+        "tokens_in": status.tokens_in,
+        "tokens_out": status.tokens_out,
+        "tokens_cached": status.tokens_cached,
+        "cost_usd": status.cost_usd,
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from godel_tasks.domain.attempt import Usage
 from godel_tasks.domain.task import STATE_OF_LETTER, TaskState
 
 
@@ -33,6 +34,8 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     correlation_id: str = ""
     #: Something follows it, or may: a script that ends a task does not look into its body.
     followed: bool = False
+    #: Of the attempt that ended it. Last: entries that are older have none.
+    usage: Usage | None = None
 
     @property
     def state(self) -> TaskState:
@@ -84,6 +87,11 @@ def celery_error(outcome: Outcome) -> tuple[str, dict[str, Any]]:
     }
 
 
+def usage_data(usage: Usage) -> dict[str, Any]:
+    """Usage as results carry it."""
+    return {name: getattr(usage, name) for name in usage.__struct_fields__}
+
+
 class _Canvas(msgspec.Struct):
     children: msgspec.Raw = msgspec.Raw(b"[]")
 
@@ -104,6 +112,7 @@ def celery_meta(task_id: str, outcome: Outcome, canvas: bytes = b"") -> bytes:
     else:
         status, result = celery_error(outcome)
     done = datetime.fromtimestamp(outcome.at_ms / 1000, UTC).isoformat()
+    known: dict[str, Any] = {"usage": usage_data(outcome.usage)} if outcome.usage else {}
     return _json.encode(
         {
             "status": status,
@@ -118,6 +127,7 @@ def celery_meta(task_id: str, outcome: Outcome, canvas: bytes = b"") -> bytes:
                 "instance": outcome.instance_id,
                 "attempts": outcome.attempt,
                 "run_ms": round(outcome.run_ms, 3),
+                **known,
             },
         }
     )

@@ -63,6 +63,7 @@ def settlement_of(
                 letter=letter,
                 bury=decision.next is Next.BURY,
                 data=encode_outcome(outcome),
+                usage=completion.usage,
             ),
             outcome,
         )
@@ -82,6 +83,7 @@ def settlement_of(
             completion.run_ms,
             after_ms=after_ms,
             data=data,
+            usage=completion.usage,
         ),
         None,
     )
@@ -103,6 +105,7 @@ def _outcome(
             ignore_result=record.body.ignore_result,
             correlation_id=record.body.correlation_id,
             followed=record.body.followed,
+            usage=completion.usage,
         )
     error_type, module = completion.error_type, completion.error_module
     message = completion.error_message or decision.reason
@@ -130,4 +133,5 @@ def _outcome(
         ignore_result=record.body.ignore_result,
         correlation_id=record.body.correlation_id,
         followed=record.body.followed,
+        usage=completion.usage,
     )

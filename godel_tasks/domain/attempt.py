@@ -55,6 +55,10 @@ class End(StrEnum):
     LOST = "lost"
 
 
+#: Costs are added up in 10^-9 dollars: a sum of floats would depend on its order.
+NANOS = 1_000_000_000
+
+
 class Usage(msgspec.Struct, frozen=True, array_like=True):
     """What one attempt used of a model, as the instance counts it. `cost_usd` is by the prices that
     the instance is configured with."""

@@ -48,6 +48,16 @@ class TenantStatus:
     slot_ms: float = 0.0
     average_ms: float = 0.0
     virtual_time: float = 0.0
+    #: What its attempts used of models, all of them, the retried ones too; as far as instances say.
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+    cost_usd: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """All of them."""
+        return self.tokens_in + self.tokens_out + self.tokens_cached
 
     @property
     def submitted(self) -> int:

@@ -11,7 +11,7 @@ Cell, `godel:{cNN}:`...
 | index | hash | id → state, epoch, seq, owner, tenant, class, level, digest, flags | none: an entry ends when its task settles | submit, claim, settle, due, cancel, reap, resolve, mark_running, bury_class | the same, lookups |
 | ~lane:<tenant>:<class>:<level> | list | packed records, FIFO | none: gone when empty | submit, settle, due, resolve, sweep | claim, bury_class |
 | ~ready:<class> | zset | tenant → virtual time when it was last keyed | none: gone when empty | submit, settle, due, claim | claim |
-| ~tenant:<tenant> | hash | weight, max_queue, pool, on_uncertain; depth, inflight, vt, avg, counters | none: lives as long as the tenant | put_tenant, submit, claim, settle | the same |
+| ~tenant:<tenant> | hash | weight, max_queue, pool, on_uncertain; depth, inflight, vt, avg, counters; tokens_in, tokens_out, tokens_cached, cost_nanos (10^-9 dollars: sums stay exact) | none: lives as long as the tenant | put_tenant, submit, claim, settle | the same |
 | tenants | set | names | none: as above | put_tenant | lookups |
 | classes | hash | class → pool and requirement | none: dropped with its last live task | submit, finish | dispatchers |
 | live | hash | class → unsettled tasks | as classes | submit, settle, finish | the same |

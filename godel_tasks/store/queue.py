@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from godel_tasks.domain.attempt import NANOS, Usage
 from godel_tasks.domain.task import STATE_OF_LETTER, NewTask, TaskState
 from godel_tasks.store.cell import CellCommands
 from godel_tasks.store.command import Argument, Command, counts, moment, text
@@ -79,6 +80,8 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     letter: str = "-"
     bury: bool = False
     data: bytes = b""
+    #: What the attempt used; None where its instance does not say.
+    usage: Usage | None = None
 
 
 class CancelReply(msgspec.Struct, frozen=True, gc=False):
@@ -88,6 +91,14 @@ class CancelReply(msgspec.Struct, frozen=True, gc=False):
     outcome: str
     state: TaskState | None = None
     dispatcher: str = ""
+
+
+def _used(usage: Usage | None) -> str:
+    if usage is None:
+        return ""
+    cached = usage.cache_read_tokens + usage.cache_write_tokens
+    nanos = round(usage.cost_usd * NANOS)
+    return f" {usage.input_tokens} {usage.output_tokens} {cached} {nanos}"
 
 
 def _claim_reply(reply: list[Any]) -> ClaimReply:
@@ -202,7 +213,7 @@ class GlobalTaskQueue(CellCommands):
                 s.task_id,
                 (
                     f"{s.verb.value} {s.epoch} {s.estimate_ms} {s.actual_ms:.3f} {s.after_ms} "
-                    f"{s.letter} {1 if s.bury else 0}"
+                    f"{s.letter} {1 if s.bury else 0}{_used(s.usage)}"
                 ),
                 s.data,
             )

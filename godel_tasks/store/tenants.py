@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from godel_tasks.domain.attempt import NANOS
 from godel_tasks.domain.task import OnUncertain
 from godel_tasks.domain.tenant import TenantConfig, TenantStatus
 from godel_tasks.store.cell import CellCommands
@@ -39,6 +40,10 @@ def status_of(tenant_id: str, fields: Mapping[str, str]) -> TenantStatus:
         slot_ms=float(fields.get("slot_ms", "0")),
         average_ms=float(fields.get("avg", "0")),
         virtual_time=float(fields.get("vt", "0")),
+        tokens_in=count("tokens_in"),
+        tokens_out=count("tokens_out"),
+        tokens_cached=count("tokens_cached"),
+        cost_usd=count("cost_nanos") / NANOS,
     )
 
 

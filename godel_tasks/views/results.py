@@ -34,6 +34,8 @@ class Ending:
     attempts: int = 0
     run_ms: float = 0.0
     settled_at: str = ""
+    #: As `GodelResult.usage`.
+    usage: dict[str, Any] | None = None
 
     @property
     def ok(self) -> bool:
@@ -65,6 +67,7 @@ def ending_of(stored: bytes) -> Ending | None:
         int(godel.get("attempts", 0)),
         float(godel.get("run_ms", 0.0)),
         meta.get("date_done") or "",
+        godel.get("usage"),
     )
 
 

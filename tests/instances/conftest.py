@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from tests.instances.gateway_sites import FakeGatewaySite
 from tests.instances.sites import HANDLER_SITES, HandlerSite, Site
 
-SITES: dict[str, type[Site]] = {**HANDLER_SITES, "openclaw": FakeGatewaySite}
+SITES: dict[str, Callable[[], Site]] = {**HANDLER_SITES, "openclaw": FakeGatewaySite}
 
 
 @pytest.fixture(params=sorted(SITES))
@@ -24,7 +24,7 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
 @pytest.fixture(params=sorted(HANDLER_SITES))
 async def handler_site(request: pytest.FixtureRequest) -> AsyncIterator[HandlerSite]:
     """An endpoint with two instances that run a handler of ours, once for each driver."""
-    made: HandlerSite = HANDLER_SITES[request.param]()
+    made = HANDLER_SITES[request.param]()
     await made.open()
     yield made
     await made.close()

@@ -323,7 +323,7 @@ class SimulatedSite(HandlerSite):
 
 
 #: Whose instances run handlers of ours.
-HANDLER_SITES = {"grpc": GrpcSite, "simulated": SimulatedSite}
+HANDLER_SITES: dict[str, Callable[[], HandlerSite]] = {"grpc": GrpcSite, "simulated": SimulatedSite}
 
 
 def delivery(task_id: str, payload: bytes = b"{}", **fields: Any) -> Delivery:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from godel_tasks.cli.output import AsJson, answer, facts, moment, when
+from godel_tasks.cli.output import AsJson, answer, dollars, facts, moment, when
 from godel_tasks.cli.session import opened
 from godel_tasks.domain.task import TaskBody
 from godel_tasks.views.tasks import TaskView, task_view
@@ -67,6 +67,7 @@ def as_data(view: TaskView, *, payload: bool = False) -> dict[str, Any]:
     }
     if ending is not None:
         data["run_ms"] = ending.run_ms or None
+        data["usage"] = ending.usage
         data["result"] = ending.result
         data["error"] = (
             None
@@ -104,6 +105,8 @@ def _human(data: dict[str, Any]) -> dict[str, object]:
             flat.update(value)
         elif name == "task":
             flat.update({k: _text(v) for k, v in (value or {}).items()})
+        elif name == "usage" and value:
+            flat.update(_usage(value))
         elif name == "error":
             flat[name] = f"{value['type']}: {value['message']}" if value else None
         elif name == "said" and value:
@@ -111,6 +114,16 @@ def _human(data: dict[str, Any]) -> dict[str, object]:
         elif value is not False:
             flat[name] = _text(value)
     return {name.replace("_", " "): value for name, value in flat.items()}
+
+
+def _usage(usage: dict[str, Any]) -> dict[str, object]:
+    cached = usage["cache_read_tokens"] + usage["cache_write_tokens"]
+    cached_too = f", {cached:,} cached" if cached else ""
+    return {
+        "tokens": f"{usage['input_tokens']:,} in, {usage['output_tokens']:,} out{cached_too}",
+        "cost": dollars(usage["cost_usd"]),
+        "model": usage["model"] or None,
+    }
 
 
 def _text(value: Any) -> object:

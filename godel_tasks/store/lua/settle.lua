@@ -2,7 +2,8 @@
 -- KEYS: index held outbox settles classes live waiting meta due wake sleepers parked seqs dead dead_at dead_classes
 -- DERIVES: lane ready tenant settled known cancels evidence
 -- ARGV: now dispatcher sequence ...
--- REST: 3 per task: id, "verb epoch estimate actual_ms after_ms letter bury", data
+-- REST: 3 per task: id, "verb epoch estimate actual_ms after_ms letter bury", data; where the attempt's
+--   usage is known, the second one goes on with " tokens_in tokens_out tokens_cached cost_nanos"
 -- verbs: T terminal (data is the outbox entry), R next attempt after after_ms (0: now, at the head of its
 --   lane, for it has waited its turn), B same attempt, back to the head of its lane, H hold for after_ms
 --   or to its deadline (data is the evidence)
@@ -31,6 +32,16 @@ local function tally(tenant)
     per_tenant[tenant] = t
   end
   return t
+end
+
+-- Whatever follows: an attempt that is retried has cost what it has cost.
+local function add_usage(t, used)
+  t.usage = t.usage or {tokens_in = 0, tokens_out = 0, tokens_cached = 0, cost_nanos = 0}
+  local spent_in, spent_out, cached, nanos = string.match(used, '^(%d+) (%d+) (%d+) (%d+)$')
+  t.usage.tokens_in = t.usage.tokens_in + spent_in
+  t.usage.tokens_out = t.usage.tokens_out + spent_out
+  t.usage.tokens_cached = t.usage.tokens_cached + cached
+  t.usage.cost_nanos = t.usage.cost_nanos + nanos
 end
 
 local function reenter(n, id, e, verb, after, data)
@@ -64,8 +75,8 @@ end
 local OWNED_PATTERN = '^%u (%d+) %d+ (%S+) (%S+) (%S+) %d (%S+) (%S+)$'
 for n = 1, #ids do
   local id = ids[n]
-  local verb, epoch, estimate, actual, after, letter, bury =
-    string.match(REST[n * 3 - 1], '^(%u) (%d+) (%S+) (%S+) (%S+) (%S) (%d)$')
+  local verb, epoch, estimate, actual, after, letter, bury, used =
+    string.match(REST[n * 3 - 1], '^(%u) (%d+) (%S+) (%S+) (%S+) (%S) (%d) ?(.*)$')
   local epoch_now, owner, tenant, class, digest, flags
   if entries[n] then epoch_now, owner, tenant, class, digest, flags = string.match(entries[n], OWNED_PATTERN) end
   if seen[id] or owner ~= dispatcher or epoch_now ~= epoch then
@@ -81,6 +92,7 @@ for n = 1, #ids do
       t.cost = t.cost + tonumber(actual)
       t.ran = t.ran + 1
     end
+    if used ~= '' then add_usage(t, used) end
     local data = REST[n * 3]
     if flags == 'c' then
       local who = redis.call('HGET', cancels_key(dispatcher), id)
@@ -145,6 +157,7 @@ for tenant, t in pairs(per_tenant) do
   end
   if t.depth > 0 then redis.call('HINCRBY', key, 'depth', t.depth) end
   for counter, count in pairs(t.counters) do redis.call('HINCRBY', key, counter, count) end
+  for counter, count in pairs(t.usage or {}) do redis.call('HINCRBY', key, counter, integer(count)) end
 end
 local text = table.concat(letters)
 -- All stale: the same again by itself, and a dispatcher that was reaped leaves no trace.

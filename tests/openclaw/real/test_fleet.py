@@ -185,5 +185,5 @@ def test_a_running_turn_is_cancelled_on_its_gateway(fleet: Fleet, pair: Pair) ->
     fleet.cancel(result.id)
     with pytest.raises(Exception, match="cancelled by story"):
         result.get(timeout=20)
-    assert result.state == "REVOKED"
+    assert str(result.state) == "REVOKED"
     assert fleet.state(result.id) == ""
