@@ -1,0 +1,227 @@
+"""Attendant: gateways that register nothing by themselves, over fake ones and a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from godel_tasks.dispatch.attendant import Attendant
+from godel_tasks.dispatch.config import DispatchConfig, Ports
+from godel_tasks.dispatch.fleet import FleetView
+from godel_tasks.dispatch.lease import LeaseKeeper
+from godel_tasks.dispatch.links import Links
+from godel_tasks.domain.attempt import Completion, Delivery, Progress
+from godel_tasks.domain.instance import InstanceConfig, InstanceRecord, InstanceStatus
+from godel_tasks.instances.background import end_task
+from godel_tasks.store.registry import record_of
+from godel_tasks.testing.fake_gateway import FakeGateway
+from tests.helpers import wait_until_async
+
+TOKEN = "t-0123456789"
+CONFIG = DispatchConfig(attended_lease_ms=3000)
+
+
+async def _until(what: Callable[[], Any], *, description: str, timeout: float = 5.0) -> None:
+    await wait_until_async(what, description=description, timeout=timeout)
+
+
+@dataclass
+class Listener:
+    """Notes what the links tell."""
+
+    completions: list[Completion] = field(default_factory=list)
+
+    def on_completions(self, completions: Sequence[Completion]) -> None:
+        self.completions.extend(completions)
+
+    def on_progress(self, progress: Progress) -> None:
+        """Not looked at."""
+
+    def on_connected(self, endpoint: str) -> None:
+        """Not looked at."""
+
+    def on_disconnected(self, endpoint: str, error: str) -> None:
+        """Not looked at."""
+
+
+class Dispatcher:
+    """As much of one as attends."""
+
+    def __init__(self, ports: Ports, name: str) -> None:
+        self.ports = ports
+        self.lost: list[str] = []
+        self.listener = Listener()
+        self.fleet = FleetView(ports, CONFIG, lambda _id, reason: self.lost.append(reason))
+        self.lease = LeaseKeeper(ports, CONFIG, name, lambda _cell, _reply: None)
+        self.links = Links(ports, self.listener)
+        self.attendant = Attendant(ports, CONFIG, name, self.fleet, self.lease, self.links)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        await self.lease.take()
+        await self.fleet.look()
+        for work in (self.fleet.run(), self.attendant.run()):
+            self._tasks.append(asyncio.ensure_future(work))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            await end_task(task)
+        await self.links.close()
+
+
+class House:
+    """A gateway that is registered, and those who attend it."""
+
+    def __init__(self, ports: Ports, gateway: FakeGateway) -> None:
+        self.ports = ports
+        self.gateway = gateway
+        self.config = InstanceConfig(
+            "gw-1", gateway.url, driver="openclaw", capacity=8, credentials="env:ATTEND_TOKEN"
+        )
+        self.dispatchers: list[Dispatcher] = []
+
+    async def register(self) -> None:
+        registry, run = self.ports.registry, self.ports.store.run
+        await run(registry.register(self.config))
+        await run(registry.attend(instance_ids=["gw-1"], lease_ms=0, event="instance.registered"))
+        await run(registry.keep(instance_id="gw-1"))
+
+    async def dispatcher(self, name: str) -> Dispatcher:
+        made = Dispatcher(self.ports, name)
+        self.dispatchers.append(made)
+        await made.start()
+        return made
+
+    async def record(self) -> InstanceRecord:
+        registry, run = self.ports.registry, self.ports.store.run
+        fields = await run(registry.fields(instance_id="gw-1"))
+        fleet = await run(registry.fleet())
+        return record_of("gw-1", fields, fleet.leases["gw-1"] - fleet.now_ms)
+
+    async def alive(self) -> bool:
+        return (await self.record()).lease_until_ms > 0
+
+    async def until_alive(self, *, boot_id: str) -> InstanceRecord:
+        async def served() -> bool:
+            record = await self.record()
+            return record.lease_until_ms > 0 and record.boot_id == boot_id
+
+        await _until(served, description=f"boot {boot_id} serves", timeout=15)
+        return await self.record()
+
+
+@pytest.fixture
+async def house(ports: Ports) -> AsyncIterator[House]:
+    os.environ["ATTEND_TOKEN"] = TOKEN
+    async with FakeGateway(token=TOKEN) as gateway:
+        made = House(ports, gateway)
+        await made.register()
+        yield made
+        for dispatcher in made.dispatchers:
+            await dispatcher.stop()
+    del os.environ["ATTEND_TOKEN"]
+
+
+async def test_a_gateway_is_up_once_a_dispatcher_has_reached_it(house: House) -> None:
+    # Given a gateway that was added: nobody has seen it yet
+    assert not await house.alive()
+    # When a dispatcher attends it
+    await house.dispatcher("d1")
+    # Then it is up, as the generation of that boot, with what it says of itself
+    record = await house.until_alive(boot_id=house.gateway.boot_id)
+    assert (record.generation, record.status) == (2, InstanceStatus.UP)
+
+    async def reported() -> bool:
+        return (await house.record()).metrics.backpressure is not None
+
+    await _until(reported, description="metrics are there", timeout=10)
+
+
+async def test_two_dispatchers_make_one_new_generation_of_it(house: House) -> None:
+    await asyncio.gather(house.dispatcher("d1"), house.dispatcher("d2"))
+    record = await house.until_alive(boot_id=house.gateway.boot_id)
+    assert record.generation == 2
+    # And its lease is renewed, and stays the lease of that generation
+    now_ms = (await house.ports.store.run(house.ports.registry.fleet())).now_ms
+
+    async def outlived() -> bool:
+        fleet = await house.ports.store.run(house.ports.registry.fleet())
+        assert fleet.leases["gw-1"] > fleet.now_ms
+        return fleet.now_ms > now_ms + 1.5 * CONFIG.attended_lease_ms
+
+    await _until(outlived, description="longer than one lease", timeout=10)
+    assert (await house.record()).generation == 2
+
+
+async def test_a_killed_gateway_is_lost_before_its_lease_is_over(house: House) -> None:
+    dispatcher = await house.dispatcher("d1")
+    await house.until_alive(boot_id=house.gateway.boot_id)
+    await _until(
+        lambda: dispatcher.fleet.alive("gw-1", 2),
+        description="it is in the view",
+    )
+    dispatcher.lost.clear()
+    # When nobody listens at its endpoint any more
+    await house.gateway.crash()
+    # Then its tasks are given up, for a reason
+    await _until(lambda: dispatcher.lost, description="it is lost", timeout=10)
+    assert dispatcher.lost == ["its heartbeats stopped"]
+
+
+async def test_what_a_gateway_resumed_is_aborted_before_it_serves_again(house: House) -> None:
+    # Given a turn under way
+    dispatcher = await house.dispatcher("d1")
+    await house.until_alive(boot_id=house.gateway.boot_id)
+    connection = await dispatcher.links.open(house.config)
+    connection.deliver(
+        [Delivery("t", 1, "gw-1", 2, "acme", b'"[[latency=30]] think"', may_have_run=False)]
+    )
+    await _until(lambda: house.gateway.starts, description="it runs")
+    # When the gateway is killed and comes back: it goes on with the turn by itself
+    await house.gateway.crash()
+    await house.gateway.come_back()
+    # Then it serves again only when that is stopped
+    record = await house.until_alive(boot_id=house.gateway.boot_id)
+    assert record.generation == 3
+    assert record.strays_aborted == 1
+    assert house.gateway.resumed >= 1
+    assert house.gateway.active == 0
+
+
+async def test_a_gateway_that_drains_gets_nothing_new_and_stays_alive(house: House) -> None:
+    # Given a gateway with a turn under way
+    dispatcher = await house.dispatcher("d1")
+    await house.until_alive(boot_id=house.gateway.boot_id)
+    connection = await dispatcher.links.open(house.config)
+    connection.deliver([Delivery("t", 1, "gw-1", 2, "acme", b'"[[latency=4]] think"')])
+    await _until(lambda: house.gateway.starts, description="it runs")
+    # When it is told to end
+    ending = asyncio.ensure_future(house.gateway.term())
+
+    # Then it is draining, alive, and the turn ends well
+    async def draining() -> bool:
+        return (await house.record()).status is InstanceStatus.DRAINING
+
+    await _until(draining, description="it drains", timeout=10)
+    assert await house.alive()
+    await _until(lambda: dispatcher.listener.completions, description="end", timeout=10)
+    assert dispatcher.listener.completions[0].end == "ok"
+    await ending
+
+
+async def test_one_that_will_not_have_us_stays_dead_and_says_why(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.environ["ATTEND_TOKEN"] = "another"
+    await house.dispatcher("d1")
+    await _until(lambda: "token" in caplog.text, description="it is said", timeout=10)
+    assert not await house.alive()
+    assert "another" not in caplog.text
+    # And once the credentials are right, it serves
+    os.environ["ATTEND_TOKEN"] = TOKEN
+    await house.until_alive(boot_id=house.gateway.boot_id)
