@@ -16,28 +16,40 @@ class Listening:
         self._server = server
         self._host = host
         self.port = port
-        self._open: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
+        self._serving: asyncio.Server | None = None
         self._held: socket.socket | None = None
 
-    @property
-    def is_open(self) -> bool:
-        return self._open is not None
+    def open(self) -> None:
+        """Connections are queued at once, and answered when `serve` has run."""
+        if self._socket is None:
+            self._release()
+            self._socket = self._bound()
+            self.port = self._socket.getsockname()[1]
+            self._socket.listen(512)
 
-    async def open(self) -> None:
-        if self._open is not None:
+    async def serve(self) -> None:
+        """Take what was queued, and what comes."""
+        listening = self._socket
+        if listening is None or self._serving is not None:
             return
-        self._release()
-        listening = self._bound()
-        self.port = listening.getsockname()[1]
-        listening.listen(512)
-        self._open = await asyncio.get_running_loop().create_server(self._server, sock=listening)
+        loop = asyncio.get_running_loop()
+        self._serving = await loop.create_server(self._server, sock=listening, start_serving=False)
+        if self._socket is listening:
+            await self._serving.start_serving()
+        else:
+            self._serving.close()  # it was closed meanwhile
+            self._serving = None
 
     def close(self) -> None:
         """At once; what was connected stays so."""
-        if self._open is None:
+        if self._socket is None:
             return
-        self._open.close()
-        self._open = None
+        if self._serving is not None:
+            self._serving.close()
+            self._serving = None
+        self._socket.close()
+        self._socket = None
         # Another loop than asyncio's own lets go of it a little later: then it is not held.
         with contextlib.suppress(OSError):
             self._held = self._bound()

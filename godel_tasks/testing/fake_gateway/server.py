@@ -66,7 +66,8 @@ class FakeGateway:
             self._down = False
             self._later(self.habits.tick_s, self._tick)
             if not self._refusing:
-                await self._listening.open()
+                self._listening.open()
+                await self._listening.serve()
 
     async def stop(self) -> None:
         """At once, whatever runs."""
@@ -137,7 +138,8 @@ class FakeGateway:
         if value:
             self._listening.close()
         elif not self._down:
-            self._spawn(self._listening.open())
+            self._listening.open()
+            self._spawn(self._listening.serve())
 
     async def cut(self) -> None:
         """Drop all connections; the process lives on, and so do its runs."""
