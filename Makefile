@@ -15,10 +15,10 @@ SEED   ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-peers chaos mutants lock clean
+.PHONY: help setup demo demo-openclaw test test-openclaw check bench bench-peers chaos mutants lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv from the lock (hashes checked) and install Godel into it, editable
 
@@ -40,8 +40,15 @@ $(STAMP): requirements/dev.lock pyproject.toml | $(BIN)/python
 demo: $(STAMP) ## thousands of real tasks of three tenants; an instance and a dispatcher are killed on the way
 	@$(BIN)/godel demo
 
-test: $(STAMP) ## every test, one seeded round of anything random
-	@$(BIN)/python -m pytest
+demo-openclaw: $(STAMP) ## two real OpenClaw gateways, one of them killed and back; a stand-in for the model (2 minutes)
+	@$(BIN)/godel demo --openclaw 2
+
+test: $(STAMP) ## every test but those of test-openclaw, one seeded round of anything random
+	@$(BIN)/python -m pytest -m "not openclaw"
+
+test-openclaw: $(STAMP) ## the tests over two real OpenClaw gateways, which it installs (from npm's registry; 4 minutes)
+	@$(BIN)/godel openclaw install >/dev/null
+	@$(BIN)/python -m pytest -m openclaw tests/openclaw
 
 check: $(STAMP) ## formatting, lint, types, layers, dependencies
 	@$(BIN)/ruff format --check .
@@ -54,6 +61,7 @@ bench: $(STAMP) ## the benchmarks behind benchmarks/RESULTS.md (minutes)
 	@$(BIN)/python -m benchmarks.submit --json
 	@$(BIN)/python -m benchmarks.e2e --json
 	@$(BIN)/python -m benchmarks.idle --json
+	@$(BIN)/python -m benchmarks.openclaw --json
 
 bench-peers: $(STAMP) ## the same no-op drained by Godel and other task queues, which it installs (3 to 4 minutes)
 	@$(BIN)/python -m benchmarks.peers --json
@@ -74,7 +82,8 @@ lock: ## resolve all lock files again (needs uv, and npm for that of BullMQ)
 	@$(UV_COMPILE) --group dev -c requirements/runtime.lock -o requirements/dev.lock
 	@cd requirements/peers && for name in *.in; do \
 	  uv pip compile "$$name" $(UV_FLAGS) -o "$${name%.in}.lock" || exit 1; done
-	@cd benchmarks/peers/apps/bullmq && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
+	@for folder in benchmarks/peers/apps/bullmq godel_tasks/openclaw/npm; do \
+	  (cd "$$folder" && npm install --package-lock-only --ignore-scripts --no-audit --no-fund) || exit 1; done
 
 clean: ## remove caches and build products (not .venv, not your data)
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from godel_tasks.demo.openclaw import plan as gateways_plan
 from godel_tasks.demo.plan import DEFAULT_TASKS, LEAST_TASKS
 from godel_tasks.demo.versus import plan as versus_plan
 
@@ -33,7 +34,8 @@ def demo(
         int | None,
         typer.Option(
             help=f"Tasks of all three tenants together ({DEFAULT_TASKS:,}); with --versus, tasks "
-            f"that tenant A dumps ({versus_plan.DEFAULT_TASKS:,})."
+            f"that tenant A dumps ({versus_plan.DEFAULT_TASKS:,}); with --openclaw, turns "
+            f"({gateways_plan.DEFAULT_TASKS})."
         ),
     ] = None,
     seconds_cap: Annotated[
@@ -41,7 +43,7 @@ def demo(
         typer.Option(
             min=1,
             help=f"Most seconds that the work may take ({DEFAULT_SECONDS_CAP:g}); with --versus, "
-            "on each side.",
+            f"on each side; with --openclaw {gateways_plan.SECONDS_CAP:g}.",
         ),
     ] = None,
     versus: Annotated[
@@ -51,6 +53,15 @@ def demo(
     picture: Annotated[
         Path | None,
         typer.Option(help=f"With --versus: the SVG to draw, a PNG beside it ({DEFAULT_PICTURE})."),
+    ] = None,
+    openclaw: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=gateways_plan.MOST_GATEWAYS,
+            metavar="N",
+            help="Instead: so many real OpenClaw gateways, a stand-in in place of their model.",
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="End with one JSON object on stdout; the rest to stderr.")
@@ -64,13 +75,21 @@ def demo(
 
     With --versus celery it takes about four minutes: a tenant dumps 20,000 tasks, another sends one
     a second, workers are killed, first on plain Celery, then on Godel; and draws what came of it.
+
+    With --openclaw 2 it takes about two minutes: turns on real gateways, of which one is killed and
+    comes back. No key is needed: a stand-in makes the answers up. Installs OpenClaw at first.
     """
     console = Console(stderr=as_json)
     if not console.is_terminal:
         console = Console(stderr=as_json, width=WIDTH_WITHOUT_TERMINAL)
-    if versus is None:
-        if picture is not None:
-            raise typer.BadParameter("is for --versus celery", param_hint="--picture")
+    if picture is not None and versus is None:
+        raise typer.BadParameter("is for --versus celery", param_hint="--picture")
+    if openclaw is not None:
+        if versus is not None:
+            raise typer.BadParameter("goes without --versus", param_hint="--openclaw")
+        count = _at_least(gateways_plan.LEAST_TASKS, tasks, gateways_plan.DEFAULT_TASKS)
+        report, good = _gateways(gateways_plan.GatewaysPlan(openclaw, count), seconds_cap, console)
+    elif versus is None:
         report, good = _alone(_at_least(LEAST_TASKS, tasks, DEFAULT_TASKS), seconds_cap, console)
     else:
         count = _at_least(versus_plan.LEAST_TASKS, tasks, versus_plan.DEFAULT_TASKS)
@@ -95,6 +114,17 @@ def _alone(tasks: int, cap_s: float | None, console: Console) -> tuple[dict[str,
     hold = os.environ.get(HOLD, "") not in {"", "0"}
     options = DemoOptions(tasks, DEFAULT_SECONDS_CAP if cap_s is None else cap_s, hold)
     report = run_demo(options, Telling(console))
+    return report, not (report["lost"] or report["duplicates"])
+
+
+def _gateways(
+    plan: gateways_plan.GatewaysPlan, cap_s: float | None, console: Console
+) -> tuple[dict[str, object], bool]:
+    from godel_tasks.demo.openclaw.run import GatewaysOptions, run_gateways
+    from godel_tasks.demo.telling import Telling
+
+    options = GatewaysOptions(plan, gateways_plan.SECONDS_CAP if cap_s is None else cap_s)
+    report = run_gateways(options, Telling(console))
     return report, not (report["lost"] or report["duplicates"])
 
 

@@ -59,32 +59,32 @@ def read(folder: Path) -> Journals:
     """Read the folder. Files of things that did not happen may be missing."""
     weights_file = folder / "tenants.json"
     weights = json.loads(weights_file.read_text()) if weights_file.exists() else {}
-    accepted = {line["id"]: line for line in _lines(folder / "producer.jsonl")}
+    accepted = {line["id"]: line for line in lines(folder / "producer.jsonl")}
     results: dict[str, list[Line]] = defaultdict(list)
-    for line in _lines(folder / "results.jsonl"):
+    for line in lines(folder / "results.jsonl"):
         results[line["id"]].append(line)
-    events = [line for path in sorted(folder.glob("instances-*.jsonl")) for line in _lines(path)]
+    events = [line for path in sorted(folder.glob("instances-*.jsonl")) for line in lines(path)]
     runs, stray = _runs(events)
     journals = Journals(
-        weights, accepted, results, runs, list(_lines(folder / "kills.jsonl")), stray
+        weights, accepted, results, runs, list(lines(folder / "kills.jsonl")), stray
     )
     for task_id, line in accepted.items():
         journals.tenants.setdefault(line["tenant"], []).append(task_id)
     return journals
 
 
-def _lines(path: Path) -> Iterator[Line]:
+def lines(path: Path) -> Iterator[Line]:
     """The lines of a journal. A torn last one was never committed, and does not count."""
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines, 1):
+    written = path.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(written, 1):
         if not line:
             continue
         try:
             yield json.loads(line)
         except ValueError:
-            if number < len(lines):
+            if number < len(written):
                 raise ValueError(f"{path}, line {number}: not a line of JSON") from None
 
 

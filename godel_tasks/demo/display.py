@@ -103,7 +103,7 @@ def _progress(snapshot: Snapshot) -> RenderableType:
 
 def tenants_table(rows: Sequence[TenantRow]) -> Table:
     """A line per tenant, with the share that its weight promises beside the one it has."""
-    table = _table(
+    table = plain_table(
         "tenants", "tenant", "weight", "waiting", "running", "settled", "wait", "share", "due"
     )
     weights = sum(row["weight"] for row in rows) or 1
@@ -115,8 +115,8 @@ def tenants_table(rows: Sequence[TenantRow]) -> Table:
             str(row["running"]),
             f"{row['settled']:,}",
             "-" if row["wait_s"] is None else f"{row['wait_s']:.0f} s",
-            _percent(row["share"]),
-            _percent(row["weight"] / weights),
+            percent(row["share"]),
+            percent(row["weight"] / weights),
         )
     return table
 
@@ -124,7 +124,7 @@ def tenants_table(rows: Sequence[TenantRow]) -> Table:
 def lanes_table(rows: Sequence[LaneRow]) -> Table:
     """A line per level, a column per tenant."""
     tenants = list(dict.fromkeys(row["tenant"] for row in rows))
-    table = _table("lanes (waiting)", "level", *tenants)
+    table = plain_table("lanes (waiting)", "level", *tenants)
     waiting = {(row["level"], row["tenant"]): row["waiting"] for row in rows}
     for level in dict.fromkeys(row["level"] for row in rows):
         table.add_row(level, *(f"{waiting.get((level, tenant), 0):,}" for tenant in tenants))
@@ -133,7 +133,7 @@ def lanes_table(rows: Sequence[LaneRow]) -> Table:
 
 def instances_table(rows: Sequence[InstanceRow]) -> Table:
     """A line per instance; the bar shows its slots in use."""
-    table = _table("instances", "instance", "region", "status", "slots", "completed")
+    table = plain_table("instances", "instance", "region", "status", "slots", "completed")
     for row in rows:
         alive = row["status"] in {"up", "draining"}
         slots = "■" * row["running"] + "·" * max(0, row["capacity"] - row["running"])
@@ -150,7 +150,7 @@ def instances_table(rows: Sequence[InstanceRow]) -> Table:
 
 def dispatchers_table(rows: Sequence[DispatcherRow]) -> Table:
     """A line per dispatcher, with the tasks that it holds."""
-    table = _table("dispatchers", "dispatcher", "status", "holds")
+    table = plain_table("dispatchers", "dispatcher", "status", "holds")
     for row in rows:
         up = row["status"] == "up"
         status = Text(row["status"], style="green" if up else "bold red")
@@ -170,17 +170,17 @@ def closing(report: Mapping[str, Any]) -> RenderableType:
         figures.add_row(f"killed {kind}", str(target))
     recovery = report["recovery_s"]
     figures.add_row("recovery", "-" if recovery is None else f"{recovery:.1f} s")
-    shares = _table("shares under contention", "tenant", "weight", "share", "due", "succeeded")
+    shares = plain_table("shares under contention", "tenant", "weight", "share", "due", "succeeded")
     weights = sum(row["weight"] or 0 for row in report["tenants"].values()) or 1
     for name, row in report["tenants"].items():
         shares.add_row(
             name,
             f"{row['weight'] or 0:g}",
-            _percent(row["share_under_contention"]),
-            _percent((row["weight"] or 0) / weights),
+            percent(row["share_under_contention"]),
+            percent((row["weight"] or 0) / weights),
             f"{row['succeeded']:,}",
         )
-    instances = _table("instances", "instance", "completed")
+    instances = plain_table("instances", "instance", "completed")
     for name, row in report["instances"].items():
         instances.add_row(name, f"{row['completed']:,}")
     return Group(
@@ -188,7 +188,7 @@ def closing(report: Mapping[str, Any]) -> RenderableType:
     )
 
 
-def _table(title: str, first: str, *others: str) -> Table:
+def plain_table(title: str, first: str, *others: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column(first)
     for name in others:
@@ -201,5 +201,5 @@ def _coloured(rows: Sequence[TenantRow]) -> list[tuple[str, TenantRow]]:
     return [(COLOURS[index % len(COLOURS)], row) for index, row in enumerate(rows)]
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"

@@ -65,7 +65,7 @@ async def _story(site: Site, options: DemoOptions, telling: Telling) -> Report:
         watcher = Watcher(house)
         with telling.live():
             await _work(house, watcher, options, telling)
-        await _last_results(house)
+        await last_results(house)
         flower = await seen_by_flower(house.flower_url, expected=house.tasks)
         await house.supervisor.child("subscriber").stop()
         report = await _judge(site.journals) | {"flower": flower}
@@ -129,17 +129,17 @@ async def _kill(killer: Killer, plan: KillPlan, snapshot: Snapshot) -> str:
     return f"kill -9 of {holder['name']}, which holds {count} tasks"
 
 
-async def _last_results(house: House) -> None:
+async def last_results(house: House) -> None:
     """Until the subscriber has written a result of each task, or long enough: a result that has not
     come by then is lost."""
     deadline = time.monotonic() + LAST_RESULTS_S
     while time.monotonic() < deadline:
-        if await asyncio.to_thread(_results, results_of(house.site)) >= house.tasks:
+        if await asyncio.to_thread(results_in, results_of(house.site)) >= house.tasks:
             return
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-def _results(path: Path) -> int:
+def results_in(path: Path) -> int:
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     return len({json.loads(line)["id"] for line in lines})
 
