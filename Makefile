@@ -83,7 +83,7 @@ lock: ## resolve all lock files again (needs uv, and npm for that of BullMQ)
 	@cd requirements/peers && for name in *.in; do \
 	  uv pip compile "$$name" $(UV_FLAGS) -o "$${name%.in}.lock" || exit 1; done
 	@for folder in benchmarks/peers/apps/bullmq godel_tasks/openclaw/npm; do \
-	  (cd "$$folder" && npm install --package-lock-only --ignore-scripts --no-audit --no-fund) || exit 1; done
+	  (cd "$$folder" && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund) || exit 1; done
 
 clean: ## remove caches and build products (not .venv, not your data)
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -48,12 +48,13 @@ async def settled(w: World, target: int, timeout_s: float) -> None:
         await asyncio.sleep(0.05)
 
 
-async def one_round(w: World, tasks: int) -> dict[str, float]:
-    """Submit as fast as one producer can, wait for the last result."""
+async def one_round(w: World, tasks: int, *, payload: object = None) -> dict[str, float]:
+    """Submit as fast as one producer can, wait for the last result. The payload is the time of its
+    submit, where none is given."""
     from godel_tasks import submit_tasks
 
     items = [
-        {"tenant_id": w.tenants[i % len(w.tenants)], "payload": {"t": time.time()}}
+        {"tenant_id": w.tenants[i % len(w.tenants)], "payload": payload or {"t": time.time()}}
         for i in range(tasks)
     ]
     before, cpu_before = w.succeeded(), w.cpu_s()

@@ -151,6 +151,11 @@ class Connection(ABC):
         attempts."""
         ...
 
+    @property
+    def problem(self) -> str:
+        """Why it is not connected, as far as that is known; else ""."""
+        return ""
+
     @abstractmethod
     async def start(self) -> None:
         """Begin to connect; returns at once."""

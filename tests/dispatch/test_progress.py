@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import cast
+from typing import Literal, cast
 
 from godel_tasks.dispatch.config import Ports
 from godel_tasks.dispatch.flights import Flight, Flights
@@ -44,11 +44,13 @@ async def test_the_newest_words_of_running_attempts_are_kept(ports: Ports) -> No
     running = asyncio.ensure_future(writer.run())
     progress = ports.cells[0].progress
 
-    async def written() -> Said | None:
-        return await ports.store.run(progress.get("two"))
+    async def written() -> Literal[False] | Said:
+        return await ports.store.run(progress.get("two")) or False
 
     # Then the newest is kept, the end of it where it is long, with a time to live
-    long = await wait_until_async(written, description="it is written")
+    await wait_until_async(written, description="it is written")
+    long = await written()
+    assert long
     assert len(long.text) == KEEP_TEXT
     short = await ports.store.run(progress.get("one"))
     assert short is not None

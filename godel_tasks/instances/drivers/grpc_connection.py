@@ -69,6 +69,10 @@ class GrpcConnection(Connection):
     def boot_id(self) -> str:
         return self._boot_id
 
+    @property
+    def problem(self) -> str:
+        return "" if self._connected else self._error
+
     async def start(self) -> None:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())

@@ -117,8 +117,10 @@ class ConnectionInstance(Instance):
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self._stands.wait()
         except TimeoutError:
+            problem = self._connection.problem
+            why = f": {problem}" if problem else ""
             raise InstanceUnavailable(
-                f"instance {self.instance_id!r} at {self.endpoint} cannot be reached",
+                f"instance {self.instance_id!r} at {self.endpoint} cannot be reached{why}",
                 hint="is it running? `godel instances show` tells its last heartbeat",
             ) from None
         return self._connection

@@ -98,6 +98,10 @@ class OpenclawConnection(AttendedConnection):
         return self._boot_id
 
     @property
+    def problem(self) -> str:
+        return "" if self.connected else self._error
+
+    @property
     def refused(self) -> bool:
         return self._refused
 
