@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import Literal, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -32,13 +32,33 @@ def wait_until(
         time.sleep(every)
 
 
+@overload
 async def wait_until_async(
-    predicate: Callable[[], T | Literal[False] | Awaitable[T | Literal[False] | None] | None],
+    predicate: Callable[[], Coroutine[Any, Any, T | None]],
     *,
     description: str,
     timeout: float = 5.0,
     every: float = 0.01,
-) -> T:
+) -> T: ...
+
+
+@overload
+async def wait_until_async(
+    predicate: Callable[[], T | Literal[False] | None],
+    *,
+    description: str,
+    timeout: float = 5.0,
+    every: float = 0.01,
+) -> T: ...
+
+
+async def wait_until_async(
+    predicate: Callable[[], Any],
+    *,
+    description: str,
+    timeout: float = 5.0,
+    every: float = 0.01,
+) -> Any:
     """`wait_until` on an event loop; `predicate` may be synchronous or not."""
     deadline = time.monotonic() + timeout
     while True:

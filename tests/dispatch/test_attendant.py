@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
@@ -24,10 +23,6 @@ from tests.helpers import wait_until_async
 
 TOKEN = "t-0123456789"
 CONFIG = DispatchConfig(attended_lease_ms=3000)
-
-
-async def _until(what: Callable[[], Any], *, description: str, timeout: float = 5.0) -> None:
-    await wait_until_async(what, description=description, timeout=timeout)
 
 
 @dataclass
@@ -111,7 +106,7 @@ class House:
             record = await self.record()
             return record.lease_until_ms > 0 and record.boot_id == boot_id
 
-        await _until(served, description=f"boot {boot_id} serves", timeout=15)
+        await wait_until_async(served, description=f"boot {boot_id} serves", timeout=15)
         return await self.record()
 
 
@@ -139,7 +134,7 @@ async def test_a_gateway_is_up_once_a_dispatcher_has_reached_it(house: House) ->
     async def reported() -> bool:
         return (await house.record()).metrics.backpressure is not None
 
-    await _until(reported, description="metrics are there", timeout=10)
+    await wait_until_async(reported, description="metrics are there", timeout=10)
 
 
 async def test_two_dispatchers_make_one_new_generation_of_it(house: House) -> None:
@@ -154,14 +149,14 @@ async def test_two_dispatchers_make_one_new_generation_of_it(house: House) -> No
         assert fleet.leases["gw-1"] > fleet.now_ms
         return fleet.now_ms > now_ms + 1.5 * CONFIG.attended_lease_ms
 
-    await _until(outlived, description="longer than one lease", timeout=10)
+    await wait_until_async(outlived, description="longer than one lease", timeout=10)
     assert (await house.record()).generation == 2
 
 
 async def test_a_killed_gateway_is_lost_before_its_lease_is_over(house: House) -> None:
     dispatcher = await house.dispatcher("d1")
     await house.until_alive(boot_id=house.gateway.boot_id)
-    await _until(
+    await wait_until_async(
         lambda: dispatcher.fleet.alive("gw-1", 2),
         description="it is in the view",
     )
@@ -169,7 +164,7 @@ async def test_a_killed_gateway_is_lost_before_its_lease_is_over(house: House) -
     # When nobody listens at its endpoint any more
     await house.gateway.crash()
     # Then its tasks are given up, for a reason
-    await _until(lambda: dispatcher.lost, description="it is lost", timeout=10)
+    await wait_until_async(lambda: dispatcher.lost, description="it is lost", timeout=10)
     assert dispatcher.lost == ["its heartbeats stopped"]
 
 
@@ -181,7 +176,7 @@ async def test_what_a_gateway_resumed_is_aborted_before_it_serves_again(house: H
     connection.deliver(
         [Delivery("t", 1, "gw-1", 2, "acme", b'"[[latency=30]] think"', may_have_run=False)]
     )
-    await _until(lambda: house.gateway.starts, description="it runs")
+    await wait_until_async(lambda: house.gateway.starts, description="it runs")
     # When the gateway is killed and comes back: it goes on with the turn by itself
     await house.gateway.crash()
     await house.gateway.come_back()
@@ -199,7 +194,7 @@ async def test_a_gateway_that_drains_gets_nothing_new_and_stays_alive(house: Hou
     await house.until_alive(boot_id=house.gateway.boot_id)
     connection = await dispatcher.links.open(house.config)
     connection.deliver([Delivery("t", 1, "gw-1", 2, "acme", b'"[[latency=4]] think"')])
-    await _until(lambda: house.gateway.starts, description="it runs")
+    await wait_until_async(lambda: house.gateway.starts, description="it runs")
     # When it is told to end
     ending = asyncio.ensure_future(house.gateway.term())
 
@@ -207,9 +202,9 @@ async def test_a_gateway_that_drains_gets_nothing_new_and_stays_alive(house: Hou
     async def draining() -> bool:
         return (await house.record()).status is InstanceStatus.DRAINING
 
-    await _until(draining, description="it drains", timeout=10)
+    await wait_until_async(draining, description="it drains", timeout=10)
     assert await house.alive()
-    await _until(lambda: dispatcher.listener.completions, description="end", timeout=10)
+    await wait_until_async(lambda: dispatcher.listener.completions, description="end", timeout=10)
     assert dispatcher.listener.completions[0].end == "ok"
     await ending
 
@@ -219,7 +214,7 @@ async def test_one_that_will_not_have_us_stays_dead_and_says_why(
 ) -> None:
     os.environ["ATTEND_TOKEN"] = "another"
     await house.dispatcher("d1")
-    await _until(lambda: "token" in caplog.text, description="it is said", timeout=10)
+    await wait_until_async(lambda: "token" in caplog.text, description="it is said", timeout=10)
     assert not await house.alive()
     assert "another" not in caplog.text
     # And once the credentials are right, it serves

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Literal, cast
+from typing import cast
 
 from godel_tasks.dispatch.config import Ports
 from godel_tasks.dispatch.flights import Flight, Flights
@@ -44,13 +44,11 @@ async def test_the_newest_words_of_running_attempts_are_kept(ports: Ports) -> No
     running = asyncio.ensure_future(writer.run())
     progress = ports.cells[0].progress
 
-    async def written() -> Literal[False] | Said:
-        return await ports.store.run(progress.get("two")) or False
+    async def written() -> Said | None:
+        return await ports.store.run(progress.get("two"))
 
     # Then the newest is kept, the end of it where it is long, with a time to live
-    await wait_until_async(written, description="it is written")
-    long = await written()
-    assert long
+    long = await wait_until_async(written, description="it is written")
     assert len(long.text) == KEEP_TEXT
     short = await ports.store.run(progress.get("one"))
     assert short is not None
