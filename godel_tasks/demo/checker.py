@@ -21,7 +21,7 @@ import argparse
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -178,15 +178,17 @@ def completed_by_instance(journals: Journals) -> dict[str, int]:
     return completed
 
 
-def shares_under_contention(journals: Journals) -> dict[str, float]:
+def shares_under_contention(journals: Journals, apart: Collection[str] = ()) -> dict[str, float]:
     """Shares of slot-seconds while every tenant has tasks waiting.
 
-    A tenant's backlog lasts from its first submit until the first start of its last task. Runs are
+    A tenant's backlog lasts from its first submit until the first start of its last task; tasks
+    that are `apart` (they wait for something else than a slot) are no part of it. Runs are
     clipped to the time that all backlogs have in common; a run that a kill cut short ends with the
     kill. Empty when the backlogs have no time in common, or nothing ran in it.
     """
     backlogs = []
-    for ids in journals.tenants.values():
+    for every in journals.tenants.values():
+        ids = [task_id for task_id in every if task_id not in apart]
         first_starts = [
             journals.runs[task_id][0].start for task_id in ids if journals.runs.get(task_id)
         ]

@@ -57,8 +57,10 @@ def report(folder: Path) -> Line:
         "aborted_after_restart": records["strays_aborted"],
         **recovery(journals, [line for line in drama if line["event"] == "back"]),
     }
+    shares = checker.shares_under_contention(journals, apart=_pinned(folder))
     for name, row in found["tenants"].items():
         row |= {"tasks": len(journals.tenants[name]), **records["tenants"][name]}
+        row["share_under_contention"] = shares.get(name)
     tenants = records["tenants"].values()
     found["tokens"] = sum(row["tokens"] for row in tenants)
     found["cost_usd"] = round(sum(row["cost_usd"] for row in tenants), 6)
@@ -119,6 +121,12 @@ def _calls(folder: Path) -> dict[str, int]:
         item["task_id"]: counts.get(item["payload"], 0)
         for item in checker.lines(folder / "items.jsonl")
     }
+
+
+def _pinned(folder: Path) -> set[str]:
+    """Turns that wait for their gateway, whoever has slots."""
+    items = checker.lines(folder / "items.jsonl")
+    return {item["task_id"] for item in items if "instance" in item}
 
 
 def _runs(journals: Journals) -> dict[str, list[Run]]:

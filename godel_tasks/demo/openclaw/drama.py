@@ -70,9 +70,9 @@ class Drama:
     async def _run_elsewhere(self, free: list[Turn], rest: list[Turn]) -> None:
         seconds = await self._until_back(free, _again)
         if free:
+            waiting = f"; {len(rest)} belong to its sessions and wait for it" if rest else ""
             self._tell(
-                f"{len(free)} of its turns run again elsewhere, the last {seconds:.1f} s later; "
-                f"{len(rest)} belong to its sessions and wait for it"
+                f"{len(free)} of its turns run again, the last {seconds:.1f} s later{waiting}"
             )
 
     async def _restart(self, victim: str, generation: int, killed_s: float) -> None:
