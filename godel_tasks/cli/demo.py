@@ -70,8 +70,8 @@ def demo(
     """Show it all in a minute: fair shares, a killed instance, a killed dispatcher, nothing lost.
 
     Everything runs in a folder of its own that is removed at the end. GODEL_DEMO_HOLD=1 keeps it up
-    for looking, until Ctrl-C (only without --versus and --openclaw). Ends with 1 if Godel lost a task or a task has
-    two results.
+    for looking, until Ctrl-C (not with --versus or --openclaw). Ends with 1 if Godel lost a task or
+    a task has two results.
 
     With --versus celery it takes about four minutes: a tenant dumps 20,000 tasks, another sends one
     a second, workers are killed, first on plain Celery, then on Godel; and draws what came of it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 
 from godel_tasks.demo.house import House
@@ -123,11 +124,19 @@ class Fleet:
         """End them all, at once: at the end nothing is left to be finished."""
         ended = await asyncio.gather(*map(self.kill, self.configs), return_exceptions=True)
         for instance_id in self.configs:
-            await asyncio.to_thread(gateways.remove, self._data_dir, instance_id)
+            await asyncio.to_thread(self._remove, instance_id)
         self._house.runtime.store.close()
         for each in ended:
             if isinstance(each, BaseException):
                 raise each
+
+    def _remove(self, instance_id: str) -> None:
+        """All but what it said, which is kept where a failed demo names its logs."""
+        folder = folder_of(self._data_dir, instance_id)
+        for path in (folder.log, folder.console):
+            if path.exists():
+                shutil.copy(path, self._house.site.logs / f"{instance_id}-{path.name}")
+        gateways.remove(self._data_dir, instance_id)
 
     def _guard(self, instance_id: str) -> None:
         """So that it does not outlive this process, even one that is killed."""
