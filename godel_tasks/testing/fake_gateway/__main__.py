@@ -1,6 +1,7 @@
 """Serve fake gateways: `python -m godel_tasks.testing.fake_gateway --count 5 --token T`.
 
-One line of JSON on stdout, {"urls": [...]}, when they listen; ends on SIGTERM and SIGINT.
+One line of JSON on stdout, {"urls": [...]}, when they listen; ends on SIGTERM and SIGINT with
+another one, {"starts": runs begun, "again": of those, runs of a key that had begun before}.
 """
 
 from __future__ import annotations
@@ -43,9 +44,15 @@ async def _serve(asked: argparse.Namespace) -> None:
             )
             for _ in range(asked.count)
         ]
-        sys.stdout.write(json.dumps({"urls": [gateway.url for gateway in gateways]}) + "\n")
-        sys.stdout.flush()
+        _say({"urls": [gateway.url for gateway in gateways]})
         await over.wait()
+        starts = [run_id for gateway in gateways for run_id in gateway.starts]
+        _say({"starts": len(starts), "again": len(starts) - len(set(starts))})
+
+
+def _say(what: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
