@@ -97,6 +97,8 @@ def add(
     )
     with opened() as runtime:
         _refuse_taken(runtime, instance_id, replace=replace)
+        if attended:
+            _refuse_shared(runtime, config)
         if device:
             config = _with_device(config, runtime.settings.data_dir, attended=attended)
         lease_ms = 0 if attended else int(lease * 1000)
@@ -177,3 +179,14 @@ def _refuse_taken(runtime: Runtime, instance_id: str, *, replace: bool) -> None:
             f"an instance {instance_id} is registered already, at {taken.config.endpoint}",
             hint="choose another id, or give --replace; then what runs there counts as uncertain",
         )
+
+
+def _refuse_shared(runtime: Runtime, config: InstanceConfig) -> None:
+    """A gateway has one queue and one trust domain: it is one instance."""
+    for view in all_instances(runtime):
+        other = view.record.instance_id
+        if view.config.endpoint == config.endpoint and other != config.instance_id:
+            raise InstanceError(
+                f"the gateway at {config.endpoint} is registered already, as {other}",
+                hint=f"remove that one first: `godel instances remove {other}`",
+            )

@@ -18,7 +18,7 @@ from godel_tasks.dispatch.fleet import FleetView, Member
 from godel_tasks.dispatch.lease import LeaseKeeper
 from godel_tasks.dispatch.links import Links
 from godel_tasks.domain.instance import InstanceStatus
-from godel_tasks.errors import InstanceError, StoreUnavailable
+from godel_tasks.errors import InstanceError, StoreUnavailable, UnknownDriver
 from godel_tasks.instances.background import end_task
 from godel_tasks.instances.instance import AttendedConnection, Probe
 
@@ -55,19 +55,31 @@ class Attendant:
         self._links = links
         self._at_work: dict[str, asyncio.Task[None]] = {}
         self._refusals: dict[str, int] = {}
+        #: Whether each took new work when it was asked last.
+        self._accepting: dict[str, bool] = {}
+        #: Drivers by name: whether their instances are attended.
+        self._attended: dict[str, bool] = {}
 
     async def run(self) -> None:
         try:
             while True:
                 for instance_id, member in list(self._fleet.members.items()):
-                    driver = self._ports.driver_named(member.record.config.driver)
-                    if not driver.self_registering and instance_id not in self._at_work:
+                    attended = self._is_attended(member.record.config.driver)
+                    if attended and instance_id not in self._at_work:
                         self._begin(instance_id, self._attend(instance_id, member))
                 pause_s = LOOK_EVERY_S * (0.75 + 0.5 * self._ports.rng.random())
                 await self._ports.clock.sleep(pause_s)
         finally:
             for task in list(self._at_work.values()):
                 await end_task(task)
+
+    def _is_attended(self, driver: str) -> bool:
+        if driver not in self._attended:
+            try:
+                self._attended[driver] = not self._ports.driver_named(driver).self_registering
+            except UnknownDriver:  # registered by a Godel that knows more
+                self._attended[driver] = False
+        return self._attended[driver]
 
     def _begin(self, instance_id: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -126,12 +138,11 @@ class Attendant:
                 log.warning("instance %s does not answer: %s", instance_id, error)
                 return
             probe = None
-        if probe is not None and not await self._report(instance_id, generation, probe):
+        if not await self._report(instance_id, generation, probe):
             return
-        known = self._fleet.members.get(instance_id)
-        draining = probe is not None and not probe.accepting
-        was_draining = known is not None and known.record.status is InstanceStatus.DRAINING
-        changed = dead or draining != was_draining
+        accepting = probe is None or probe.accepting
+        changed = dead or accepting != self._accepting.get(instance_id, True)
+        self._accepting[instance_id] = accepting
         await self._ports.store.run(
             self._ports.registry.attend(
                 instance_ids=[instance_id],
@@ -140,7 +151,13 @@ class Attendant:
             )
         )
 
-    async def _report(self, instance_id: str, generation: int, probe: Probe) -> bool:
+    async def _report(self, instance_id: str, generation: int, probe: Probe | None) -> bool:
+        """Write down what it said; False when that registration is over."""
+        if probe is None:
+            fields = await self._ports.store.run(
+                self._ports.registry.fields(instance_id=instance_id)
+            )
+            return fields.get("generation") == str(generation)
         return await self._ports.store.run(
             self._ports.registry.report(
                 instance_id=instance_id,

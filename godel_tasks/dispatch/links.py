@@ -15,6 +15,8 @@ class Links:
         self._ports = ports
         self._listener = listener
         self._connections: dict[str, Connection] = {}
+        #: What each was opened with: driver, and the reference to its credentials.
+        self._opened: dict[str, tuple[str, str]] = {}
 
     async def open(self, config: InstanceConfig) -> Connection:
         """The connection to an instance's endpoint; it comes up by itself.
@@ -23,10 +25,17 @@ class Links:
             UnknownDriver: no driver of that name.
         """
         connection = self._connections.get(config.endpoint)
+        wanted = (config.driver, config.credentials)
+        if connection is not None and self._opened[config.endpoint] != wanted:
+            # It was registered anew, with others.
+            del self._connections[config.endpoint]
+            await connection.stop()
+            connection = None
         if connection is None:
             driver = self._ports.driver_named(config.driver)
             connection = driver.open_connection(config, self._listener)
             self._connections[config.endpoint] = connection
+            self._opened[config.endpoint] = wanted
             await connection.start()
         return connection
 

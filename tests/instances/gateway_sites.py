@@ -14,7 +14,7 @@ from godel_tasks.instances.drivers.openclaw.driver import OpenclawDriver
 from godel_tasks.testing.fake_gateway import FakeGateway
 from tests.instances.sites import Site
 
-TOKEN_ENV = "GODEL_TEST_GATEWAY_TOKEN"
+TOKEN_ENV = "FAKE_GATEWAY_TOKEN"
 
 
 class GatewaySite(Site):
@@ -86,6 +86,7 @@ class FakeGatewaySite(GatewaySite):
     async def close(self) -> None:
         await self.close_connections()
         await self.gateway.stop()
+        os.environ.pop(TOKEN_ENV, None)
 
     def ran(self, name: str) -> int:
         ids = [run_id.rpartition(":")[0] for run_id in self.gateway.starts]

@@ -11,7 +11,13 @@ from typing import Any
 from godel_tasks.clock import Clock, SystemClock
 from godel_tasks.domain.attempt import Completion, Delivery, End, Progress
 from godel_tasks.domain.instance import Health, HealthStatus, InstanceConfig, InstanceMetrics
-from godel_tasks.errors import InstanceError, InstanceUnavailable, InvalidTask, UnknownInstance
+from godel_tasks.errors import (
+    InstanceError,
+    InstanceUnavailable,
+    InvalidTask,
+    PayloadTooLarge,
+    UnknownInstance,
+)
 from godel_tasks.instances.attempts import Refusal, rejected_key
 from godel_tasks.instances.background import end_task
 from godel_tasks.instances.drivers.backoff import Backoff
@@ -36,8 +42,6 @@ log = logging.getLogger(__name__)
 
 #: A gateway that will not have us is asked again so rarely: somebody has to change something first.
 REFUSED_AGAIN_S = 5.0
-#: Silence after which a connection counts as dead: its gateway says something every 30 s by itself.
-SILENCE_S = 75.0
 #: Seconds between two tries to stop a run that goes on.
 STOP_AGAIN_S = 0.5
 #: Words of a run are passed on at most so often.
@@ -142,12 +146,21 @@ class OpenclawConnection(AttendedConnection):
             if gateway.hello.device_token:
                 self._keep(gateway.hello.device_token)
             self._stands(gateway)
-            self._error = await gateway.serve(self._on_event)
+            self._error = await self._serve(gateway)
             self._gateway = None
             self._book.detach()
             await self._end_beside()
             self._listener.on_disconnected(self.endpoint, self._error)
             await self._clock.sleep(self._backoff.next_s())
+
+    async def _serve(self, gateway: Gateway) -> str:
+        """Until it breaks; why it broke. What nobody foresaw costs a connection, not the way to the
+        gateway."""
+        try:
+            return await gateway.serve(self._on_event)
+        except Exception as error:
+            log.exception("the connection to %s broke", self.endpoint)
+            return f"{type(error).__name__}: {error}"
 
     def _stands(self, gateway: Gateway) -> None:
         boot_id = gateway.hello.boot_id
@@ -206,6 +219,12 @@ class OpenclawConnection(AttendedConnection):
             self._complete_soon_and_end(run, failed(delivery, error))
             return
         run.session_key = turn.session_key
+        if (size := len(delivery.payload)) > gateway.hello.payload_limit:
+            # The gateway would cut the connection, and with it every other turn on its way.
+            limit = gateway.hello.payload_limit
+            too_large = PayloadTooLarge(f"{size:,} bytes; the gateway takes {limit:,} at most")
+            self._complete_soon_and_end(run, failed(delivery, too_large))
+            return
         if delivery.timeout_ms:
             loop = asyncio.get_running_loop()
             run.timer = loop.call_later(

@@ -34,6 +34,8 @@ CONNECT_TIMEOUT_S = 5.0
 CALL_TIMEOUT_S = 10.0
 #: Largest frame taken; the gateway itself takes 25 MiB.
 MAX_FRAME = 32 * 1024 * 1024
+#: Silence after which a socket counts as dead: a gateway says something every 30 s by itself.
+SILENCE_S = 75.0
 
 
 class CallFailed(InstanceError):
@@ -173,7 +175,10 @@ class Gateway:
         writer = asyncio.get_running_loop().create_task(self._write_forever())
         try:
             while True:
-                message = await self._socket.receive()
+                try:
+                    message = await self._socket.receive(timeout=SILENCE_S)
+                except TimeoutError:
+                    return f"silent for {SILENCE_S:.0f} s"
                 self.heard_at = time.monotonic()
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     return _ending(message)

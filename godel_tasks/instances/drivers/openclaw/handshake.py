@@ -16,6 +16,9 @@ READ, WRITE, ADMIN = "operator.read", "operator.write", "operator.admin"
 #: What Godel asks for; admin only where the instance's lifecycle was handed to it.
 SCOPES = (READ, WRITE)
 
+#: What a gateway takes that does not say.
+DEFAULT_MAX_FRAME = 26_214_400
+
 _HINTS = {
     "AUTH_TOKEN_MISMATCH": "the token that the instance's credentials lead to is not the gateway's",
     "AUTH_TOKEN_MISSING": "register the instance with credentials: `--token-env NAME`",
@@ -34,6 +37,8 @@ class Hello:
     scopes: frozenset[str]
     agent_id: str
     device_token: str = ""
+    #: Bytes of a payload that are sure to fit one frame: text may double when it is escaped again.
+    payload_limit: int = DEFAULT_MAX_FRAME // 2
 
 
 def connect_params(
@@ -86,6 +91,8 @@ def hello_of(payload: dict[str, Any]) -> Hello:
         scopes=granted,
         agent_id=str(defaults.get("defaultAgentId") or "main"),
         device_token=str(auth.get("deviceToken") or ""),
+        payload_limit=int((payload.get("policy") or {}).get("maxPayload") or DEFAULT_MAX_FRAME)
+        // 2,
     )
 
 

@@ -1,0 +1,119 @@
+"""Lines that break, limits that are met, and rubbish on the wire, over a fake gateway."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from msgspec.structs import replace
+
+from godel_tasks.domain.attempt import End
+from godel_tasks.errors import InstanceUnavailable
+from godel_tasks.instances.drivers.openclaw import frames
+from godel_tasks.instances.drivers.openclaw import gateway as gateway_module
+from godel_tasks.instances.drivers.openclaw.credentials import Credentials
+from godel_tasks.instances.drivers.openclaw.gateway import Gateway
+from godel_tasks.instances.drivers.openclaw.handshake import SCOPES, Hello
+from tests.helpers import wait_until_async
+from tests.instances.gateway_sites import FakeGatewaySite
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[FakeGatewaySite]:
+    made = FakeGatewaySite()
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def test_a_run_outlives_a_cut_line(site: FakeGatewaySite) -> None:
+    # Given a run, and a line that is cut while it goes on
+    connection, listener = await site.connect()
+    delivery = site.delivery("t", site.waits("late"))
+    connection.deliver([delivery])
+    await site.until_running("t")
+    await site.gateway.cut()
+    await wait_until_async(lambda: "disconnected" in listener.events, description="cut")
+    await wait_until_async(lambda: connection.connected, description="back")
+    # When it is delivered again, as a dispatcher does
+    connection.deliver([replace(delivery, may_have_run=True)])
+    # Then its end comes, and it ran once
+    assert site.said(await listener.completion(site.key("t"))) == "late"
+    assert site.ran("t") == 1
+    assert listener.events == ["connected", "disconnected", "connected"]
+
+
+async def test_a_payload_that_no_frame_can_carry_costs_nobody_else_anything(
+    site: FakeGatewaySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, listener = await site.connect()
+    assert Hello("b", "v", frozenset(), "main").payload_limit == 13_107_200
+    big = b'"' + b"x" * 14_000_000 + b'"'
+    connection.deliver([site.delivery("big", big), site.delivery("t", site.says("well"))])
+    refused = await listener.completion(site.key("big"))
+    assert (refused.end, refused.error_type) == (End.FAILED, "PayloadTooLarge")
+    assert not refused.retryable
+    assert site.said(await listener.completion(site.key("t"))) == "well"
+    assert listener.events == ["connected"]
+
+
+async def test_words_are_passed_on_seldom_enough(site: FakeGatewaySite) -> None:
+    connection, listener = await site.connect()
+    payload = f'"[[tokens=60]] [[delay=0.01]] speak {site.tag}"'.encode()
+    connection.deliver([site.delivery("t", payload)])
+    await listener.completion(site.key("t"))
+    assert 2 <= len(listener.progress) <= 20
+
+
+async def test_a_gateway_that_falls_silent_is_left(
+    site: FakeGatewaySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a line on which nothing comes any more, and nobody says that it broke
+    monkeypatch.setattr(gateway_module, "SILENCE_S", 0.2)
+    _, listener = await site.connect()
+    await wait_until_async(lambda: "disconnected" in listener.events, description="left")
+
+
+@pytest.mark.parametrize("sends", ["[]", "no json", '{"type":"event","event":"agent"}', "{}"])
+async def test_what_is_no_gateway_is_told_and_tried_again(sends: str) -> None:
+    # Given a server that speaks WebSocket, and something else
+    async def talk(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str(sends)
+        await socket.close()
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/", talk)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    listening = web.TCPSite(runner, "127.0.0.1", 0)
+    await listening.start()
+    port = runner.addresses[0][1]
+    # Then that is an instance that cannot be reached, not a crash
+    with pytest.raises(InstanceUnavailable):
+        await Gateway.connect(f"ws://127.0.0.1:{port}", Credentials("t"), SCOPES)
+    await runner.cleanup()
+
+
+async def test_rubbish_after_the_handshake_costs_no_more_than_the_line(
+    site: FakeGatewaySite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a connection whose events cannot be read
+    connection, listener = await site.connect()
+
+    def broken(_text: str) -> str:
+        raise ValueError("rubbish")
+
+    monkeypatch.setattr(frames, "run_of", broken)
+    delivery = site.delivery("t", site.says("well"))
+    connection.deliver([delivery])
+    await wait_until_async(lambda: "disconnected" in listener.events, description="line lost")
+    # Then it comes back by itself, and what ran is found
+    monkeypatch.undo()
+    await wait_until_async(lambda: connection.connected, description="back")
+    connection.deliver([replace(delivery, may_have_run=True)])
+    assert site.said(await listener.completion(site.key("t"))) == "well"
+    assert "rubbish" in caplog.text
