@@ -59,6 +59,9 @@ class RunBook:
         self.running: dict[str, Run] = {}
         self._ended: OrderedDict[str, Completion] = OrderedDict()
         self._forgotten = RecentKeys(KEEP_FORGOTTEN)
+        #: Attempts that ended, of all boots.
+        self.completed = 0
+        self.failed = 0
 
     def offer(self, delivery: Delivery, now: float) -> Run | Completion | None:
         """Decide on a delivery: begin this, send this back, or nothing: it is under way."""
@@ -85,6 +88,10 @@ class RunBook:
         if run.timer is not None:
             run.timer.cancel()
         if completion.end is not End.REJECTED:
+            if completion.end is End.OK:
+                self.completed += 1
+            else:
+                self.failed += 1
             self._ended[run.key] = completion
             if len(self._ended) > KEEP_COMPLETIONS:
                 self._ended.popitem(last=False)
