@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import signal
+import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
@@ -72,11 +75,12 @@ class Dispatcher:
 class House:
     """A gateway that is registered, and those who attend it."""
 
-    def __init__(self, ports: Ports, gateway: FakeGateway) -> None:
+    gateway: FakeGateway
+
+    def __init__(self, ports: Ports, url: str) -> None:
         self.ports = ports
-        self.gateway = gateway
         self.config = InstanceConfig(
-            "gw-1", gateway.url, driver="openclaw", capacity=8, credentials="env:ATTEND_TOKEN"
+            "gw-1", url, driver="openclaw", capacity=8, credentials="env:ATTEND_TOKEN"
         )
         self.dispatchers: list[Dispatcher] = []
 
@@ -114,7 +118,8 @@ class House:
 async def house(ports: Ports) -> AsyncIterator[House]:
     os.environ["ATTEND_TOKEN"] = TOKEN
     async with FakeGateway(token=TOKEN) as gateway:
-        made = House(ports, gateway)
+        made = House(ports, gateway.url)
+        made.gateway = gateway
         await made.register()
         yield made
         for dispatcher in made.dispatchers:
@@ -220,3 +225,37 @@ async def test_one_that_will_not_have_us_stays_dead_and_says_why(
     # And once the credentials are right, it serves
     os.environ["ATTEND_TOKEN"] = TOKEN
     await house.until_alive(boot_id=house.gateway.boot_id)
+
+
+async def test_a_gateway_that_stands_still_is_lost_and_found_again(ports: Ports) -> None:
+    # Given a gateway in a process of its own, attended
+    os.environ["ATTEND_TOKEN"] = TOKEN
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "godel_tasks.testing.fake_gateway", "--token", TOKEN),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    url = json.loads(await process.stdout.readline())["urls"][0]
+    house = House(ports, url)
+    await house.register()
+    dispatcher = await house.dispatcher("d1")
+    await wait_until_async(house.alive, description="it is up", timeout=10)
+    before = await house.record()
+    await wait_until_async(
+        lambda: dispatcher.fleet.alive("gw-1", before.generation), description="it is in the view"
+    )
+    dispatcher.lost.clear()
+    # When it stands still: its line stands, and nothing comes
+    process.send_signal(signal.SIGSTOP)
+    # Then its lease runs out
+    await wait_until_async(lambda: dispatcher.lost, description="it is lost", timeout=20)
+    assert not await house.alive()
+    # And when it goes on, it is the same boot, and the same generation
+    process.send_signal(signal.SIGCONT)
+    await wait_until_async(house.alive, description="it is found again", timeout=20)
+    after = await house.record()
+    assert (after.boot_id, after.generation) == (before.boot_id, before.generation)
+    await dispatcher.stop()
+    process.terminate()
+    await process.wait()
+    del os.environ["ATTEND_TOKEN"]
