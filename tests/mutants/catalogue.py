@@ -137,4 +137,17 @@ MUTANTS = (
         Patch(_LUA + "settle.lua", "if t.charge < 0 then", "if false then"),
         (MODEL, story("tests/store/test_claim.py")),
     ),
+    Mutant(
+        "turn that may have run started again",
+        Patch("godel_tasks/instances/drivers/openclaw/keeper.py",
+              "if delivery.may_have_run:", "if False:"),
+        (story("tests/openclaw/test_connection.py"),),
+    ),
+    Mutant(
+        "resumed run left to go on",
+        Patch("godel_tasks/instances/drivers/openclaw/strays.py",
+              'return bool(session.get("hasActiveRun")) or session.get("status") == "running"',
+              "return False"),
+        (story("tests/dispatch/test_attendant.py"),),
+    ),
 )  # fmt: skip

@@ -44,6 +44,26 @@ async def test_a_run_outlives_a_cut_line(site: FakeGatewaySite) -> None:
     assert listener.events == ["connected", "disconnected", "connected"]
 
 
+async def test_what_ended_long_ago_is_not_started_again(site: FakeGatewaySite) -> None:
+    # Given a run that ended with nobody there, so long ago that the gateway has forgotten its key
+    delivery = site.delivery("t", site.waits("late"))
+    first, _ = await site.connect()
+    first.deliver([delivery])
+    await site.until_running("t")
+    await first.stop()
+    await wait_until_async(lambda: site.gateway.active == 0, description="ended")
+    site.gateway.forget_keys()
+    # When another dispatcher delivers it once more
+    second, listener = await site.connect()
+    second.deliver([replace(delivery, may_have_run=True)])
+    # Then its answer is found in the transcript of its session, with what it used
+    completion = await listener.completion(site.key("t"))
+    assert site.said(completion) == "late"
+    assert completion.usage is not None
+    assert completion.usage.output_tokens == 1
+    assert site.ran("t") == 1
+
+
 async def test_a_payload_that_no_frame_can_carry_costs_nobody_else_anything(
     site: FakeGatewaySite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
