@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from godel_tasks.dispatch.config import CellStore, Ports
 from godel_tasks.dispatch.flights import Flight, Flights
 from godel_tasks.domain.attempt import Progress
@@ -21,15 +23,18 @@ class ProgressWriter:
         self._ports = ports
         self._flights = flights
         self._newest: dict[str, tuple[Flight, Progress]] = {}
+        self._filled = asyncio.Event()
 
     def add(self, flight: Flight, progress: Progress) -> None:
         self._newest[flight.task_id] = (flight, progress)
+        self._filled.set()
 
     async def run(self) -> None:
         while True:
+            await self._filled.wait()
             await self._ports.clock.sleep(WRITE_EVERY_S)
-            if self._newest:
-                await self._write()
+            self._filled.clear()
+            await self._write()
 
     async def _write(self) -> None:
         newest, self._newest = self._newest, {}
