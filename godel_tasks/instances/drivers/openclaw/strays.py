@@ -17,6 +17,8 @@ from godel_tasks.instances.drivers.openclaw.turns import MARK, is_ours
 #: Seconds between two looks, and how long nothing must be there before it is believed.
 LOOK_EVERY_S = 0.3
 QUIET_S = 1.5
+#: How long a session may say that it is about to be resumed, and nothing happens.
+PENDING_S = 30.0
 #: How long the gateway has to come to rest.
 PATIENCE_S = 90.0
 #: Sessions that were not touched for so long are not resumed.
@@ -30,19 +32,17 @@ async def abort_strays(gateway: Gateway, clock: Clock) -> int:
     Raises:
         InstanceUnavailable: it went away, or did not come to rest.
     """
-    began = clock.monotonic()
-    quiet_since: float | None = None
+    began = moved_at = clock.monotonic()
     aborted: set[str] = set()
+    unsettled: list[dict[str, Any]] = []
     while True:
-        unsettled = [s for s in await _sessions(gateway) if _unsettled(s)]
+        before, unsettled = unsettled, [s for s in await _sessions(gateway) if _unsettled(s)]
         now = clock.monotonic()
-        if not unsettled:
-            if quiet_since is None:
-                quiet_since = now
-            if now - quiet_since >= QUIET_S or not aborted:
-                return len(aborted)
-        else:
-            quiet_since = None
+        if len(unsettled) != len(before) or any(s.get("hasActiveRun") for s in unsettled):
+            moved_at = now
+        patience_s = PENDING_S if unsettled else QUIET_S if aborted else 0.0
+        if now - moved_at >= patience_s:
+            return len(aborted)
         if now - began > PATIENCE_S:
             names = ", ".join(str(s["key"]) for s in unsettled[:3])
             raise InstanceUnavailable(
