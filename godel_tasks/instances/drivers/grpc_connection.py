@@ -17,7 +17,8 @@ from godel_tasks.instances.drivers import grpc_codec as codec
 from godel_tasks.instances.drivers import grpc_wire as wire
 from godel_tasks.instances.drivers._generated import instance_pb2 as pb
 from godel_tasks.instances.drivers.backoff import Backoff
-from godel_tasks.instances.instance import Connection, ConnectionListener
+from godel_tasks.instances.drivers.standing import StandingConnection
+from godel_tasks.instances.instance import ConnectionListener
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ HELLO_TIMEOUT_S = 3.0
 ACK_DELAY_S = 0.005
 
 
-class GrpcConnection(Connection):
+class GrpcConnection(StandingConnection):
     """Writes batches from a buffer with one task, reads with another."""
 
     def __init__(
@@ -36,10 +37,9 @@ class GrpcConnection(Connection):
         listener: ConnectionListener,
         random: Random | None = None,
     ) -> None:
-        self._endpoint = endpoint
+        super().__init__(endpoint)
         self._listener = listener
         self._backoff = Backoff(random or Random())
-        self._task: asyncio.Task[None] | None = None
         self._channel: grpc.aio.Channel | None = None
         self._connected = False
         self._boot_id = ""
@@ -58,10 +58,6 @@ class GrpcConnection(Connection):
         return f"<GrpcConnection {self._endpoint} {state}>"
 
     @property
-    def endpoint(self) -> str:
-        return self._endpoint
-
-    @property
     def connected(self) -> bool:
         return self._connected
 
@@ -73,14 +69,7 @@ class GrpcConnection(Connection):
     def problem(self) -> str:
         return "" if self._connected else self._error
 
-    async def start(self) -> None:
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def stop(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            await end_task(task)
+    async def _fall(self) -> None:
         self._connected = False
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:

@@ -12,9 +12,9 @@ from godel_tasks.domain.attempt import Completion, Delivery
 from godel_tasks.domain.instance import Health, HealthStatus, InstanceConfig, InstanceMetrics
 from godel_tasks.domain.session import Session, SessionConfig
 from godel_tasks.errors import InstanceUnavailable, UnknownInstance
-from godel_tasks.instances.background import end_task
 from godel_tasks.instances.drivers.backoff import Backoff
 from godel_tasks.instances.drivers.simulated_endpoint import SimulatedEndpoint, Wire
+from godel_tasks.instances.drivers.standing import StandingConnection
 from godel_tasks.instances.drivers.view import ConnectionInstance
 from godel_tasks.instances.instance import Connection, ConnectionListener, Driver, Instance
 from godel_tasks.instances.server.host import InstanceHost
@@ -38,7 +38,7 @@ class SimulatedNetwork:
         return endpoint
 
 
-class SimulatedConnection(Connection):
+class SimulatedConnection(StandingConnection):
     """A wire that is laid again whenever it breaks."""
 
     def __init__(
@@ -49,12 +49,11 @@ class SimulatedConnection(Connection):
         clock: Clock,
         random: Random,
     ) -> None:
+        super().__init__(endpoint)
         self._network = network
-        self._endpoint = endpoint
         self._listener = listener
         self._clock = clock
         self._backoff = Backoff(random)
-        self._task: asyncio.Task[None] | None = None
         self._wire: Wire | None = None
         self._boot_id = ""
         self._broken = asyncio.Event()
@@ -64,10 +63,6 @@ class SimulatedConnection(Connection):
         return f"<SimulatedConnection {self._endpoint} {state}>"
 
     @property
-    def endpoint(self) -> str:
-        return self._endpoint
-
-    @property
     def connected(self) -> bool:
         return self._wire is not None
 
@@ -75,14 +70,7 @@ class SimulatedConnection(Connection):
     def boot_id(self) -> str:
         return self._boot_id
 
-    async def start(self) -> None:
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def stop(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            await end_task(task)
+    async def _fall(self) -> None:
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()

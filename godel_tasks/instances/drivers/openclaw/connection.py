@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from random import Random
@@ -15,7 +14,6 @@ from godel_tasks.errors import (
     InstanceUnavailable,
     UnknownInstance,
 )
-from godel_tasks.instances.background import end_task
 from godel_tasks.instances.drivers.backoff import Backoff
 from godel_tasks.instances.drivers.openclaw import frames
 from godel_tasks.instances.drivers.openclaw.adoption import running_tasks
@@ -26,6 +24,7 @@ from godel_tasks.instances.drivers.openclaw.keeper import RunKeeper
 from godel_tasks.instances.drivers.openclaw.runs import RunBook
 from godel_tasks.instances.drivers.openclaw.strays import abort_strays
 from godel_tasks.instances.drivers.openclaw.turns import is_ours
+from godel_tasks.instances.drivers.standing import StandingConnection
 from godel_tasks.instances.instance import AttendedConnection, ConnectionListener, Probe
 
 log = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ REFUSED_AGAIN_S = 5.0
 PROBE_TIMEOUT_S = 5.0
 
 
-class OpenclawConnection(AttendedConnection):
+class OpenclawConnection(StandingConnection, AttendedConnection):
     """Everything goes over one WebSocket; requests are told apart by their ids."""
 
     def __init__(
@@ -46,12 +45,12 @@ class OpenclawConnection(AttendedConnection):
         random: Random | None = None,
         clock: Clock | None = None,
     ) -> None:
+        super().__init__(config.endpoint)
         self.config = config
         self._listener = listener
         self._scopes = scopes
         self._backoff = Backoff(random or Random())
         self._clock = clock or SystemClock()
-        self._task: asyncio.Task[None] | None = None
         self._gateway: Gateway | None = None
         self._boot_id = ""
         self._error = ""
@@ -71,10 +70,6 @@ class OpenclawConnection(AttendedConnection):
                 f" ({self._error})" if self._error else ""
             )
         return f"<OpenclawConnection {self.endpoint} {state}>"
-
-    @property
-    def endpoint(self) -> str:
-        return self.config.endpoint
 
     @property
     def connected(self) -> bool:
@@ -98,16 +93,6 @@ class OpenclawConnection(AttendedConnection):
         if self._gateway is None:
             raise self._not_connected()
         return self._gateway
-
-    async def start(self) -> None:
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def stop(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            await end_task(task)
-        await self._fall()
 
     # -- the standing connection -------------------------------------------------------------
 
