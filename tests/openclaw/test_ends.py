@@ -17,14 +17,13 @@ from godel_tasks.instances.drivers.openclaw.ends import (
 from godel_tasks.instances.drivers.openclaw.frames import AgentAnswer, GatewayError, WaitAnswer
 
 STARTING = GatewayError(
-    "UNAVAILABLE", "gateway starting; retry shortly", {"reason": "startup-sidecars"}, True, 500
+    "UNAVAILABLE", "gateway starting; retry shortly", {"reason": "startup-sidecars"}, True
 )
 DRAINING = GatewayError(
     "UNAVAILABLE",
     "agent unavailable during gateway restart",
     {"method": "agent", "reason": "gateway-restarting", "phase": "accepting"},
     True,
-    1000,
 )
 BUSY = 'Session "agent:main:x" changed while starting work. Retry. | SESSION_WORK_START_CHANGED'
 #: As the real gateway words them (2026.9.6).

@@ -28,7 +28,6 @@ class GatewayError(msgspec.Struct, frozen=True):
     message: str = ""
     details: Any = None
     retryable: bool = False
-    retryAfterMs: int = 0  # noqa: N815 - the protocol's word
 
     @property
     def reason(self) -> str:
@@ -116,7 +115,7 @@ class Counted(msgspec.Struct):
 
     input: int = 0
     output: int = 0
-    cacheRead: int = 0  # noqa: N815
+    cacheRead: int = 0  # noqa: N815 - the protocol's word
     cacheWrite: int = 0  # noqa: N815
     cost: _Cost | None = None
 
