@@ -89,6 +89,11 @@ def settlement_of(
     )
 
 
+def _stopped_elsewhere(flight: Flight, completion: Completion) -> bool:
+    """Cancelled, and not by us: its own words say more than that its time was up."""
+    return completion.end is End.CANCELLED and flight.cancel_cause is CancelCause.NONE
+
+
 def _outcome(
     flight: Flight, completion: Completion, decision: Decision, letter: str, at_ms: int
 ) -> Outcome:
@@ -112,7 +117,7 @@ def _outcome(
     if letter == "K":
         by = flight.cancel_by if flight.cancel_cause is CancelCause.PERSON else ""
         message = f"cancelled by {by or 'somebody'} while it ran"
-    elif completion.end in _ERROR_OF_END:
+    elif completion.end in _ERROR_OF_END and not _stopped_elsewhere(flight, completion):
         error_type, module = _ERROR_OF_END[completion.end], "godel_tasks.errors"
         message = (
             f"{decision.reason}"

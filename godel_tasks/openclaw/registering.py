@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from godel_tasks.domain.instance import InstanceConfig
+from godel_tasks.domain.instance import InstanceConfig, InstanceStatus
 from godel_tasks.store.executor import SyncExecutor
 from godel_tasks.store.registry import InstanceRegistry
 
@@ -24,6 +24,10 @@ def register_instance(runtime: RegistryAccess, config: InstanceConfig, *, lease_
     dispatcher reaches it: the lease of a gateway is the dispatchers' to give."""
     registry, store = runtime.registry, runtime.store
     generation = store.run(registry.register(config))
+    if not lease_ms:
+        # Or it would be given work before what it runs by itself is looked at.
+        status = InstanceStatus.DEAD
+        store.run(registry.set_status(instance_id=config.instance_id, status=status))
     store.run(
         registry.attend(
             instance_ids=[config.instance_id], lease_ms=lease_ms, event="instance.registered"

@@ -90,7 +90,9 @@ def decide(
         return Decision(Next.BURY, f"{limit} attempts, the last one lost with its instance")
     if end is End.FAILED and not completion.retryable:
         return Decision(Next.BURY, "the handler said that another attempt will not help")
-    what = "ran out of time" if end is not End.FAILED else f"raised {completion.error_type}"
+    what = f"raised {completion.error_type}" if end is End.FAILED else "ran out of time"
+    if end is End.CANCELLED and cancel_cause is CancelCause.NONE:
+        what = "was stopped on its instance by somebody else"
     if not attempts_left:
         return Decision(Next.BURY, f"{limit} attempts, the last one {what}")
     return Decision(

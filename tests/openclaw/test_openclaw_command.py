@@ -92,6 +92,19 @@ def test_started_again_it_keeps_its_process_and_its_generation(
     assert ok("openclaw", "stop", "gw-1", "--kill")["stopped"] == ["gw-1"]
 
 
+def test_one_that_is_started_again_stays_in_its_pool(home: pytest.MonkeyPatch, site: Site) -> None:
+    # Given a gateway in a trust domain of its own
+    place = ("--pool", "research", "--region", "eu", "--capacity", 2)
+    ok("openclaw", "start", "gw-1", *STANDIN, *place)
+    ok("openclaw", "stop", "gw-1", "--kill")
+    # When it is started again, and nothing is said of that
+    ok("openclaw", "start", "gw-1")
+    # Then it is where it was
+    shown = ok("instances", "show", "gw-1")
+    assert (shown["pool"], shown["region"], shown["capacity"]) == ("research", "eu", 2)
+    assert ok("openclaw", "stop", "gw-1", "--kill")["stopped"] == ["gw-1"]
+
+
 def test_several_are_started_each_with_its_port(home: pytest.MonkeyPatch) -> None:
     found = ok("openclaw", "start", "acme", "--count", 2, *STANDIN)["gateways"]
     assert [each["instance"] for each in found] == ["acme-1", "acme-2"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics, InstanceStatus
+from godel_tasks.openclaw.registering import register_instance
 from godel_tasks.store.keys import InstanceKeys
 from godel_tasks.store.registry import SlotsReply, record_of
 from tests.cell import Cell
@@ -224,3 +227,23 @@ def test_an_instance_that_an_operator_drains_drains_in_its_next_boot(cell: Cell)
     _claim(cell, "d1")
     _reboot(cell, "d1")
     assert cell.run(cell.registry.fields(instance_id="gw-1"))["status"] == "draining"
+
+
+def test_an_attended_instance_that_is_registered_gives_no_slots_before_it_is_ready(
+    cell: Cell,
+) -> None:
+    # Given a gateway that serves some boot, and is registered anew
+    config = InstanceConfig("gw-1", "ws://h:1", driver="openclaw", capacity=3)
+    runtime = SimpleNamespace(registry=cell.registry, store=cell.executor)
+    register_instance(runtime, config)
+    _claim(cell, "d1")
+    _reboot(cell, "d1")
+    assert _slots(cell, first=0, count=1, generation=2).granted == 1
+    register_instance(runtime, config)
+    # Then it is given nothing, and stands for no boot, until somebody has looked at it
+    fields = cell.run(cell.registry.fields(instance_id="gw-1"))
+    assert (fields["status"], fields.get("boot_id")) == ("dead", None)
+    assert _slots(cell, first=0, count=1, generation=3).granted == 0
+    _claim(cell, "d1", generation=3)
+    assert _reboot(cell, "d1", generation=3) == 4
+    assert _slots(cell, first=0, count=1, generation=4).granted == 1

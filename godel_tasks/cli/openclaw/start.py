@@ -21,12 +21,13 @@ from godel_tasks.errors import GodelError, InstanceError, StoreUnavailable
 from godel_tasks.settings import load_settings
 
 if TYPE_CHECKING:
-    from godel_tasks.openclaw.template import Spec
+    from godel_tasks.openclaw.template import Model, Spec
     from godel_tasks.runtime import Runtime
 
 #: As `godel instance --id` has it.
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DEFAULT_ID = "gw-1"
+CAPACITY = 8
 #: Starting is work for a whole core, for ten seconds.
 AT_ONCE = 2
 
@@ -36,9 +37,14 @@ def start(
         str, typer.Argument(metavar="[ID]", help="With --count N, ID-1 to ID-N.")
     ] = DEFAULT_ID,
     count: Annotated[int, typer.Option(min=1, max=50, help="How many to start.")] = 1,
-    capacity: Annotated[int, typer.Option(min=1, max=256, help="Most turns at once.")] = 8,
-    region: Annotated[str, typer.Option(help="Default: the setting GODEL_REGION.")] = "",
-    pool: Annotated[str, typer.Option(help="The trust domain it belongs to.")] = DEFAULT_POOL,
+    capacity: Annotated[
+        int | None, typer.Option(min=1, max=256, help=f"Most turns at once. [default: {CAPACITY}]")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="[default: the setting GODEL_REGION]")] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option(help=f"The trust domain it belongs to. [default: {DEFAULT_POOL}]"),
+    ] = None,
     model_url: Annotated[
         str, typer.Option(metavar="URL", help="An OpenAI-compatible model server, with /v1.")
     ] = "",
@@ -62,15 +68,15 @@ def start(
 ) -> None:
     """Start OpenClaw gateways here, wait until they are ready, and register them.
 
-    They go on after this command; `godel openclaw stop` ends them. Without options about the
-    model a gateway uses what it was started with before. Each takes about 1 GB of memory.
+    They go on after this command; `godel openclaw stop` ends them. A gateway that was started
+    before keeps what no option changes: model, capacity, region, pool. Each takes about 1 GB.
     """
     from godel_tasks.cli.openclaw.telling import as_data, as_table
     from godel_tasks.openclaw.install import needed
 
     given = Given(model_url, model, model_key, price_in, price_out, standin)
     ids = _ids(instance_id, count)
-    if not is_name(pool):
+    if pool is not None and not is_name(pool):
         raise typer.BadParameter(f"{pool!r} is not a name.", param_hint="--pool")
     settings = load_settings()
     needed()
@@ -78,7 +84,7 @@ def start(
         runtime = None if no_register else _runtime(stack)
         if runtime is not None:
             _refuse_taken(runtime, ids)
-        place = _Place(capacity, region or settings.region, pool)
+        place = _Place(capacity, region, pool, settings.region)
         specs = [_prepare(settings.data_dir, each, given, place) for each in ids]
         if any(spec.model.standin for spec in specs):
             notes().print("A stand-in answers in the model's place: its answers are made up.")
@@ -98,11 +104,25 @@ def start(
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """What the registry is to say of each."""
+    """What the registry is to say of each; None: as it was started before, or the default."""
 
-    capacity: int
-    region: str
-    pool: str
+    capacity: int | None
+    region: str | None
+    pool: str | None
+    own_region: str
+
+    def spec(self, instance_id: str, model: Model, known: Spec | None) -> Spec:
+        from godel_tasks.openclaw.template import Spec
+
+        before = known or Spec(instance_id, model, CAPACITY, self.own_region, DEFAULT_POOL)
+        return Spec(
+            instance_id,
+            model,
+            before.capacity if self.capacity is None else self.capacity,
+            before.region if self.region is None else self.region,
+            before.pool if self.pool is None else self.pool,
+            before.port,
+        )
 
 
 def _ids(base: str, count: int) -> list[str]:
@@ -146,17 +166,9 @@ def _prepare(data_dir: Path, instance_id: str, given: Given, place: _Place) -> S
     from godel_tasks.cli.openclaw.choosing import chosen
     from godel_tasks.openclaw import gateways, processes
     from godel_tasks.openclaw.folder import folder_of
-    from godel_tasks.openclaw.template import Spec
 
     known = {spec.instance_id: spec for spec in gateways.all_gateways(data_dir)}.get(instance_id)
-    wanted = Spec(
-        instance_id,
-        chosen(given, known.model if known else None),
-        place.capacity,
-        place.region,
-        place.pool,
-        known.port if known else 0,
-    )
+    wanted = place.spec(instance_id, chosen(given, known.model if known else None), known)
     if known is not None and processes.main_process(folder_of(data_dir, instance_id)):
         if wanted != known:
             raise InstanceError(

@@ -46,7 +46,7 @@ async def test_with_admin_sessions_are_reset_and_deleted(own: OpenclawInstance) 
     assert len(await own.session_history(session.session_id)) == 2
     # When it is reset: it is there, and empty
     await own.reset_session("notes")
-    assert await own.session_history("notes") == []
+    assert [m for m in await own.session_history("notes") if m["role"] != "system"] == []
     assert await own.get_session("notes") is not None
     # And when it is deleted, twice, it is gone
     await own.terminate_session("notes")
@@ -54,36 +54,38 @@ async def test_with_admin_sessions_are_reset_and_deleted(own: OpenclawInstance) 
     assert await own.get_session("notes") is None
 
 
-async def test_a_provider_that_refuses_is_told_and_a_restart_begins_anew(
+async def test_a_restart_through_the_contract_begins_anew(
     own: OpenclawInstance, pair: Pair
 ) -> None:
-    # Given a gateway whose provider does not know the key: it keeps away from it for a minute
-    for number in (1, 2):
-        refused = await _turn(own, f"auth-{number}", "[[fail=401]] who am I")
-        assert (refused.end, refused.error_type) == (End.FAILED, "ModelAuth")
-        assert refused.retryable
+    # Given a gateway that Godel runs
     credentials = resolve(pair.configs[NAME].credentials)
     endpoint = pair.configs[NAME].endpoint
     before = await Gateway.connect(endpoint, credentials, SCOPES)
     await before.close()
-    # When it is restarted through the contract
+    # When it is restarted, and asked again and again meanwhile
     restarting = asyncio.ensure_future(own.restart())
     said: list[str] = []
     while not restarting.done():
         try:
             gateway = await Gateway.connect(endpoint, credentials, SCOPES)
+            await gateway.close()
         except InstanceUnavailable as error:
             said.append(str(error))
-            await asyncio.wait({restarting}, timeout=0.2)
-        else:
-            await gateway.close()
-            await asyncio.wait({restarting}, timeout=0.2)
+        await asyncio.wait({restarting}, timeout=0.2)
     await restarting
     # Then it was away, and then it was starting, and said so
     assert any("nobody listens" in text for text in said)
     assert any("not ready" in text for text in said)
-    # And it is another boot, which has forgotten what it held against its provider
+    # And it is another boot, at work
     after = await Gateway.connect(endpoint, credentials, SCOPES)
     await after.close()
     assert after.hello.boot_id != before.hello.boot_id
-    assert (await _turn(own, "auth-3", "[[reply=well]] again")).end is End.OK
+    assert (await _turn(own, "anew", "[[reply=well]] again")).end is End.OK
+
+
+async def test_a_provider_that_refuses_the_key_is_told(own: OpenclawInstance) -> None:
+    # Last: the gateway keeps away from that provider for a minute, also when it is restarted.
+    for number in (1, 2):
+        refused = await _turn(own, f"auth-{number}", "[[fail=401]] who am I")
+        assert (refused.end, refused.error_type) == (End.FAILED, "ModelAuth")
+        assert refused.retryable

@@ -91,6 +91,7 @@ class Gateway:
             MissingScope: the credentials do not allow enough.
         """
         session = aiohttp.ClientSession(auto_decompress=False)
+        socket: aiohttp.ClientWebSocketResponse | None = None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 socket = await session.ws_connect(endpoint, max_msg_size=MAX_FRAME, compress=0)
@@ -98,6 +99,8 @@ class Gateway:
                 await made._shake_hands(credentials, scopes)
                 return made
         except BaseException as error:
+            if socket is not None:
+                await socket.close()
             await session.close()
             raise _translated(error, endpoint) from None
 
