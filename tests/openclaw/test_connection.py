@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -10,8 +11,9 @@ from msgspec.structs import replace
 
 from godel_tasks.domain.attempt import End
 from godel_tasks.errors import InstanceUnavailable
-from godel_tasks.instances.drivers.openclaw import frames
+from godel_tasks.instances.drivers.openclaw import frames, keeper
 from godel_tasks.instances.drivers.openclaw import gateway as gateway_module
+from godel_tasks.instances.drivers.openclaw.adoption import Found, follow
 from godel_tasks.instances.drivers.openclaw.credentials import Credentials
 from godel_tasks.instances.drivers.openclaw.gateway import Gateway
 from godel_tasks.instances.drivers.openclaw.handshake import SCOPES, Hello
@@ -62,6 +64,32 @@ async def test_what_ended_long_ago_is_not_started_again(site: FakeGatewaySite) -
     assert completion.usage is not None
     assert completion.usage.output_tokens == 1
     assert site.ran("t") == 1
+
+
+async def test_a_gateway_too_busy_to_answer_is_asked_again(
+    site: FakeGatewaySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a run of another dispatcher, and a gateway that does not answer at first
+    delivery = site.delivery("t", site.waits("late"))
+    first, _ = await site.connect()
+    first.deliver([delivery])
+    await site.until_running("t")
+    asked = []
+
+    async def busy(*arguments: Any) -> Found | None:
+        asked.append(arguments)
+        if len(asked) == 1:
+            raise InstanceUnavailable("did not answer agent.wait within 10 s")
+        return await follow(*arguments)
+
+    monkeypatch.setattr(keeper, "follow", busy)
+    monkeypatch.setattr(keeper, "ASK_AGAIN_S", 0.05)
+    # When the run is delivered again
+    second, listener = await site.connect()
+    second.deliver([replace(delivery, may_have_run=True)])
+    # Then its end comes all the same
+    assert site.said(await listener.completion(site.key("t"))) == "late"
+    assert len(asked) == 2
 
 
 async def test_a_payload_that_no_frame_can_carry_costs_nobody_else_anything(

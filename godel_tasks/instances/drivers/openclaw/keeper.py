@@ -9,11 +9,11 @@ from typing import Any
 
 from godel_tasks.clock import Clock
 from godel_tasks.domain.attempt import Completion, Delivery, End, Progress
-from godel_tasks.errors import InstanceError, InstanceUnavailable, InvalidTask, PayloadTooLarge
+from godel_tasks.errors import InstanceError, InvalidTask, PayloadTooLarge
 from godel_tasks.instances.attempts import Refusal, rejected_key
 from godel_tasks.instances.background import end_task
 from godel_tasks.instances.drivers.openclaw import frames
-from godel_tasks.instances.drivers.openclaw.adoption import follow, stop_run
+from godel_tasks.instances.drivers.openclaw.adoption import Found, follow, stop_run
 from godel_tasks.instances.drivers.openclaw.completions import (
     completion_of_answer,
     completion_of_found,
@@ -21,15 +21,18 @@ from godel_tasks.instances.drivers.openclaw.completions import (
     failed,
 )
 from godel_tasks.instances.drivers.openclaw.ends import Judgement, Kind, judge_final, judge_refusal
-from godel_tasks.instances.drivers.openclaw.gateway import CallFailed, Gateway
+from godel_tasks.instances.drivers.openclaw.gateway import Gateway
 from godel_tasks.instances.drivers.openclaw.runs import Run, RunBook
 from godel_tasks.instances.drivers.openclaw.turns import turn_of
 from godel_tasks.instances.instance import ConnectionListener
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two tries to stop a run that goes on.
+#: Seconds between two tries to stop a run that goes on, at first and at most.
 STOP_AGAIN_S = 0.5
+STOP_SELDOM_S = 5.0
+#: Seconds until a gateway that did not say what became of a run is asked again.
+ASK_AGAIN_S = 1.0
 #: Words of a run are passed on at most so often.
 PROGRESS_EVERY_S = 0.1
 
@@ -103,7 +106,8 @@ class RunKeeper:
         if delivery.may_have_run:
             self._spawn(self._adopt(run, turn.params))
         elif self.draining:
-            self._end(run, Judgement(Kind.DRAINING, "the gateway is draining"))
+            judgement = Judgement(Kind.DRAINING, "the gateway is draining")
+            self._complete_soon_and_end(run, completion_of_judgement(run, judgement, 0.0))
         else:
             self._request(run, turn.params)
 
@@ -135,16 +139,10 @@ class RunKeeper:
     async def _adopt(self, run: Run, params: dict[str, Any] | None) -> None:
         """Find out what became of it, and begin it only if it never was (`params`)."""
         try:
-            found = await follow(self._gateway, run.key, run.session_key, lambda: run.stopping)
-        except CallFailed as error:
-            if error.error.reason == "gateway-restarting":
-                # It goes on to its end; nobody is told of it but who asked for it. Asked again when
-                # the gateway is back, or its generation is over.
-                return
+            found = await self._follow(run)
+        except InstanceError as error:
             self._end(run, Judgement(Kind.UNKNOWN, str(error)))
             return
-        except InstanceUnavailable:
-            return  # the connection broke: it is delivered again
         if found is not None:
             self._settle(run, completion_of_found(run, found, self._ran_ms(run)))
         elif params is None:
@@ -153,6 +151,18 @@ class RunKeeper:
             self._end(run, Judgement(Kind.CANCELLED, "cancelled before it began"))
         else:
             self._request(run, params)
+
+    async def _follow(self, run: Run) -> Found | None:
+        """`adoption.follow`, asked again while the gateway is too busy or drains; when the line is
+        gone, this ends with it."""
+        while True:
+            try:
+                return await follow(self._gateway, run.key, run.session_key, lambda: run.stopping)
+            except InstanceError as error:
+                if not error.retryable:
+                    raise
+                log.debug("asking for %s: %s", run.key, error)
+            await self._clock.sleep(ASK_AGAIN_S)
 
     def _end(self, run: Run, judgement: Judgement) -> None:
         self._settle(run, completion_of_judgement(run, judgement, self._ran_ms(run)))
@@ -196,12 +206,14 @@ class RunKeeper:
 
     async def _insist_on_stop(self, run: Run) -> None:
         """Until its end comes: an abort may come before the gateway has begun the run."""
+        pause_s = STOP_AGAIN_S
         while self._book.running.get(run.key) is run:
             try:
                 await stop_run(self._gateway, run.key, run.session_key)
             except InstanceError as error:
                 log.debug("stopping %s: %s", run.key, error)
-            await self._clock.sleep(STOP_AGAIN_S)
+            await self._clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, STOP_SELDOM_S)
 
     async def _stop_anothers(self, key: str) -> None:
         """Stop what another connection began; whoever asked is told."""
