@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from godel_tasks.dispatch.config import Ports
 from godel_tasks.domain.instance import InstanceConfig
-from godel_tasks.errors import InstanceUnavailable
+from godel_tasks.errors import InstanceError
 from godel_tasks.instances.instance import Connection, ConnectionListener
 
 
@@ -62,7 +62,7 @@ class Links:
             return None
         try:
             return await connection.inventory(config.instance_id)
-        except InstanceUnavailable:
+        except InstanceError:
             return None
 
     def stop_run(self, endpoint: str, instance_id: str, key: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -90,6 +91,27 @@ async def test_a_gateway_too_busy_to_answer_is_asked_again(
     # Then its end comes all the same
     assert site.said(await listener.completion(site.key("t"))) == "late"
     assert len(asked) == 2
+
+
+async def test_a_gateway_that_drains_answers_no_questions(site: FakeGatewaySite) -> None:
+    # Given a gateway that finishes its last run
+    connection, listener = await site.connect()
+    connection.deliver([site.delivery("t", site.waits("late"))])
+    await site.until_running("t")
+    ending = asyncio.ensure_future(site.gateway.term())
+
+    # Then who asks what it runs learns that it cannot be asked, and its run ends all the same
+    async def refused() -> bool:
+        try:
+            return not await connection.inventory(site.instance_id)
+        except InstanceUnavailable:
+            return True
+
+    await wait_until_async(refused, description="it is refused")
+    with pytest.raises(InstanceUnavailable):
+        await connection.inventory(site.instance_id)
+    assert site.said(await listener.completion(site.key("t"))) == "late"
+    await ending
 
 
 async def test_a_payload_that_no_frame_can_carry_costs_nobody_else_anything(

@@ -183,7 +183,10 @@ class OpenclawConnection(StandingConnection, AttendedConnection):
     async def inventory(self, instance_id: str) -> frozenset[str]:
         if instance_id != self.config.instance_id:
             raise self._unknown(instance_id)
-        tasks = await running_tasks(self.gateway)
+        try:
+            tasks = await running_tasks(self.gateway)
+        except CallFailed as error:  # it drains, and answers no questions
+            raise InstanceUnavailable(str(error)) from None
         return frozenset(
             str(task["runId"])
             for task in tasks
