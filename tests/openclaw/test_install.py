@@ -133,7 +133,7 @@ NPM_OFFLINE = """\
 npm warn Unknown user config "nodedir". This will stop working.
 npm error code ENOTFOUND
 npm error syscall getaddrinfo
-npm error network request to https://registry.npmjs.org/openclaw failed
+npm error network request to https://registry.example/openclaw failed
 npm error A complete log of this run can be found in: /root/.npm/_logs/x.log
 """
 NPM_FULL = "npm error code ENOSPC\nnpm error syscall write\nnpm error nospc ENOSPC: no space left"
