@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import msgspec
+
 from godel_tasks.dispatch.config import DispatchConfig
 from godel_tasks.dispatch.flights import Flight
 from godel_tasks.dispatch.outcome import Outcome, encode_outcome
@@ -46,6 +48,8 @@ def settlement_of(
     flight: Flight, completion: Completion, decision: Decision, *, at_ms: int, hold_for_ms: int
 ) -> tuple[Settlement, Outcome | None]:
     """What settle is told, and the outcome to publish when the task ends here."""
+    if completion.usage is not None:
+        completion = msgspec.structs.replace(completion, usage=completion.usage.credible())
     held = flight.held
     record = held.record
     letter = {Next.SUCCEED: "S", Next.BURY: "F", Next.FAIL: "F", Next.CANCEL: "K"}.get(

@@ -57,6 +57,10 @@ class End(StrEnum):
 
 #: Costs are added up in 10^-9 dollars: a sum of floats would depend on its order.
 NANOS = 1_000_000_000
+#: More than one attempt can use: tokens of a kind, and dollars. 500 of them still add up exactly in
+#: the doubles of a Lua script.
+MOST_TOKENS = 10**12
+MOST_USD = 10_000.0
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True):
@@ -80,6 +84,23 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
             + self.cache_read_tokens
             + self.cache_write_tokens
         )
+
+    def credible(self) -> Usage:
+        """With 0 for what cannot be (below 0, not a number, beyond all bounds): a wrong number of
+        one instance must not keep others' attempts from being settled."""
+        return Usage(
+            _tokens(self.input_tokens),
+            _tokens(self.output_tokens),
+            _tokens(self.cache_read_tokens),
+            _tokens(self.cache_write_tokens),
+            float(self.cost_usd) if 0 <= self.cost_usd <= MOST_USD else 0.0,
+            self.model,
+            self.provider,
+        )
+
+
+def _tokens(count: int) -> int:
+    return int(count) if 0 <= count <= MOST_TOKENS else 0
 
 
 class Progress(msgspec.Struct, frozen=True):

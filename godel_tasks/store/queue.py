@@ -80,7 +80,7 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     letter: str = "-"
     bury: bool = False
     data: bytes = b""
-    #: What the attempt used; None where its instance does not say.
+    #: What the attempt used, `credible`; None where its instance does not say.
     usage: Usage | None = None
 
 

@@ -4,6 +4,7 @@
 -- ARGV: now dispatcher sequence ...
 -- REST: 3 per task: id, "verb epoch estimate actual_ms after_ms letter bury", data; where the attempt's
 --   usage is known, the second one goes on with " tokens_in tokens_out tokens_cached cost_nanos"
+--   (cached: read and written; 10^-9 dollars, a whole number, as HINCRBY's sums of those are exact)
 -- verbs: T terminal (data is the outbox entry), R next attempt after after_ms (0: now, at the head of its
 --   lane, for it has waited its turn), B same attempt, back to the head of its lane, H hold for after_ms
 --   or to its deadline (data is the evidence)
@@ -157,7 +158,8 @@ for tenant, t in pairs(per_tenant) do
   end
   if t.depth > 0 then redis.call('HINCRBY', key, 'depth', t.depth) end
   for counter, count in pairs(t.counters) do redis.call('HINCRBY', key, counter, count) end
-  for counter, count in pairs(t.usage or {}) do redis.call('HINCRBY', key, counter, integer(count)) end
+  -- A sum that is full stays as it is: too late to refuse, the ends are written.
+  for counter, count in pairs(t.usage or {}) do redis.pcall('HINCRBY', key, counter, integer(count)) end
 end
 local text = table.concat(letters)
 -- All stale: the same again by itself, and a dispatcher that was reaped leaves no trace.
