@@ -53,7 +53,8 @@ else:
 class GodelResult(_CeleryResult):
     """What `submit_task.delay()` returns.
 
-    Beside all that `AsyncResult` has: `tenant`, `instance`, `attempts`, `position()`, `aget()`.
+    Beside all that `AsyncResult` has: `tenant`, `instance`, `attempts`, `usage`, `progress()`,
+    `position()`, `aget()`.
     """
 
     def __init__(

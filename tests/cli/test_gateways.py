@@ -9,11 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
-from godel_tasks.dispatch.outcome import Outcome, encode_outcome
-from godel_tasks.domain.attempt import Usage
-from tests.cell import success
 from tests.cli.played import PlayedDispatcher, godel, ok
 
 TOKEN = "t-0123456789"
@@ -95,28 +91,3 @@ def test_what_does_not_go_together_is_refused(
     assert said.code == 2
     assert says in " ".join((said.out + said.err).split()).replace("│ ", "")
     assert ok("instances", "list") == {"instances": []}
-
-
-def test_what_tenants_used_is_shown(played: PlayedDispatcher) -> None:
-    # Given a tenant of which one turn used tokens, and one that used none
-    played.cell.tenant("acme")
-    played.cell.tenant("quiet")
-    played.cell.submit("acme", played.cell.task())
-    (held,) = played.take()
-    used = Usage(1200, 34, 0, 0, 0.00126, "m", "p")
-    entry = encode_outcome(Outcome("S", "acme", 1, "gw-1", 1, 5.0, b'"x"', usage=used))
-    played.cell.settle("d1", replace(success(held, data=entry), usage=used))
-    played.publish()
-    # Then both commands say so
-    shown = ok("tenants", "show", "acme")
-    assert (shown["tokens_in"], shown["tokens_out"], shown["cost_usd"]) == (1200, 34, 0.00126)
-    said = godel("tenants", "list").out
-    assert "1,234" in said
-    assert "$0.00126" in said
-    assert "cost" not in godel("tenants", "show", "quiet").out
-    assert ok("tenants", "show", "quiet")["cost_usd"] == 0
-    # And the task that used them says so, too
-    task = ok("tasks", "show", held.record.task_id)
-    assert task["usage"]["output_tokens"] == 34
-    said = godel("tasks", "show", held.record.task_id).out
-    assert "1,200 in, 34 out" in said
