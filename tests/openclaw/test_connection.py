@@ -14,7 +14,7 @@ from godel_tasks.domain.attempt import End
 from godel_tasks.errors import InstanceUnavailable
 from godel_tasks.instances.drivers.openclaw import frames, keeper
 from godel_tasks.instances.drivers.openclaw import gateway as gateway_module
-from godel_tasks.instances.drivers.openclaw.adoption import Found, follow
+from godel_tasks.instances.drivers.openclaw.adoption import Found, added, follow
 from godel_tasks.instances.drivers.openclaw.credentials import Credentials
 from godel_tasks.instances.drivers.openclaw.gateway import Gateway
 from godel_tasks.instances.drivers.openclaw.handshake import SCOPES, Hello
@@ -91,6 +91,25 @@ async def test_a_gateway_too_busy_to_answer_is_asked_again(
     # Then its end comes all the same
     assert site.said(await listener.completion(site.key("t"))) == "late"
     assert len(asked) == 2
+
+
+async def test_an_answer_that_cannot_be_read_leaves_no_run_behind(
+    site: FakeGatewaySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def rubbish(*_arguments: Any) -> Found | None:
+        raise KeyError("messages")
+
+    monkeypatch.setattr(keeper, "follow", rubbish)
+    connection, listener = await site.connect()
+    connection.deliver([replace(site.delivery("t", site.says("x")), may_have_run=True)])
+    lost = await listener.completion(site.key("t"))
+    assert (lost.end, lost.error_type) == (End.LOST, "Unknown")
+    assert "cannot be read" in lost.error_message
+
+
+@pytest.mark.parametrize("usage", [None, "much", {"input": "many"}, {"cost": 3}])
+def test_usage_that_is_none_as_we_know_it_is_not_counted(usage: Any) -> None:
+    assert added(None, {"role": "assistant", "usage": usage}) is None
 
 
 async def test_a_gateway_that_drains_answers_no_questions(site: FakeGatewaySite) -> None:

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from godel_tasks.domain.attempt import End, Usage
 from godel_tasks.instances.drivers.openclaw.ends import Judgement, Kind, judge_wait
-from godel_tasks.instances.drivers.openclaw.frames import WaitAnswer, wait_decoder
+from godel_tasks.instances.drivers.openclaw.frames import Counted, WaitAnswer, wait_decoder
 from godel_tasks.instances.drivers.openclaw.gateway import CallFailed, Gateway
 
 #: How long one wait for the end of a run lasts.
@@ -161,16 +163,17 @@ def _text_of(content: Any) -> str:
 
 def added(usage: Usage | None, message: dict[str, Any]) -> Usage | None:
     """The usage of one more message of the model."""
-    counted = message.get("usage")
-    if not isinstance(counted, dict):
+    try:
+        counted = msgspec.convert(message.get("usage"), Counted)
+    except msgspec.ValidationError:  # none, or not as we know it
         return usage
     before = usage or Usage()
     return Usage(
-        before.input_tokens + int(counted.get("input") or 0),
-        before.output_tokens + int(counted.get("output") or 0),
-        before.cache_read_tokens + int(counted.get("cacheRead") or 0),
-        before.cache_write_tokens + int(counted.get("cacheWrite") or 0),
-        before.cost_usd + float((counted.get("cost") or {}).get("total") or 0.0),
+        before.input_tokens + counted.input,
+        before.output_tokens + counted.output,
+        before.cache_read_tokens + counted.cacheRead,
+        before.cache_write_tokens + counted.cacheWrite,
+        before.cost_usd + (counted.cost.total if counted.cost else 0.0),
         str(message.get("model") or before.model),
         str(message.get("provider") or before.provider),
     )

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+import msgspec
+
 from godel_tasks.clock import Clock
 from godel_tasks.domain.attempt import Completion, Delivery, End, Progress
 from godel_tasks.errors import InstanceError, InvalidTask, PayloadTooLarge
@@ -142,6 +144,11 @@ class RunKeeper:
             found = await self._follow(run)
         except InstanceError as error:
             self._end(run, Judgement(Kind.UNKNOWN, str(error)))
+            return
+        except (AttributeError, LookupError, TypeError, ValueError, msgspec.MsgspecError) as error:
+            log.exception("what became of %s cannot be read", run.key)
+            why = f"the gateway's answer cannot be read: {type(error).__name__}: {error}"
+            self._end(run, Judgement(Kind.UNKNOWN, why))
             return
         if found is not None:
             self._settle(run, completion_of_found(run, found, self._ran_ms(run)))
