@@ -90,7 +90,12 @@ class FlightControl:
 
     def on_progress(self, progress: Progress) -> None:
         flight = self._flights.get(progress.task_id)
-        if flight is not None and not flight.settling:
+        if (
+            flight is not None
+            and not flight.settling
+            and flight.held.record.attempt == progress.attempt
+            and flight.held.instance_id == progress.instance_id
+        ):
             self.progress.add(flight, progress)
 
     def on_connected(self, endpoint: str) -> None:

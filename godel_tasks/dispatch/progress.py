@@ -7,7 +7,7 @@ import asyncio
 from godel_tasks.dispatch.config import CellStore, Ports
 from godel_tasks.dispatch.flights import Flight, Flights
 from godel_tasks.domain.attempt import Progress
-from godel_tasks.errors import StoreUnavailable
+from godel_tasks.errors import StoreError
 from godel_tasks.events import TaskProgressed
 
 #: Words are written at most so often; of each task only the newest.
@@ -53,7 +53,8 @@ class ProgressWriter:
             await self._ports.store.pipeline(
                 [cell.progress.put(p, keep_text=KEEP_TEXT, at_ms=at_ms) for p in batch]
             )
-        except StoreUnavailable:
+        except StoreError:
+            # Refused, too: the newest words are tried when there are some. Nobody dies of it.
             return
         if self._ports.bus.wanted(TaskProgressed):
             for p in batch:

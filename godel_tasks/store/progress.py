@@ -25,7 +25,9 @@ class ProgressCommands(CellCommands):
     """A stale writer does no harm: readers look at the attempt's number."""
 
     def put(self, progress: Progress, *, keep_text: int, at_ms: int) -> Command[bool]:
-        said = Said(progress.text[-keep_text:], progress.attempt, progress.instance_id, at_ms)
+        # Half a pair of surrogates, as where an instance cuts its text anywhere, is no UTF-8.
+        text = progress.text[-keep_text:].encode(errors="replace").decode()
+        said = Said(text, progress.attempt, progress.instance_id, at_ms)
         return plain(
             "SET",
             self.keys.progress(progress.task_id),

@@ -108,7 +108,7 @@ class SimulatedConnection(StandingConnection):
     def _lay(self) -> None:
         self._broken.clear()
         endpoint = self._network.reach(self._endpoint)
-        self._wire = Wire(endpoint, self._on_completions, self._on_cut)
+        self._wire = Wire(endpoint, self._on_completions, self._listener.on_progress, self._on_cut)
         self._boot_id = self._wire.station.boot_id
         self._backoff.reset()
         self._listener.on_connected(self._endpoint)

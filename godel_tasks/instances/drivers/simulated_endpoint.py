@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from godel_tasks.clock import Clock
-from godel_tasks.domain.attempt import Completion, Delivery
+from godel_tasks.domain.attempt import Completion, Delivery, Progress
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.errors import InstanceUnavailable
 from godel_tasks.instances.handlers import Handler, TaskContext
@@ -26,7 +26,8 @@ from godel_tasks.instances.server.station import Station
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What a scripted attempt does: waits `latency_s`, then the first of these that is set."""
+    """What a scripted attempt does: says `says`, waits `latency_s`, then the first of the others
+    that is set."""
 
     latency_s: float = 0.0
     hangs: bool = False
@@ -35,6 +36,8 @@ class Act:
     returns: Any = None
     #: Break every wire to the endpoint first; the attempt goes on.
     disconnects: bool = False
+    #: Texts in their order, each all that it has said by then.
+    says: tuple[str, ...] = ()
 
 
 #: Decides what an attempt does, from its payload and its context.
@@ -91,7 +94,8 @@ class SimulatedEndpoint:
         self._handler = handler if isinstance(handler, Handler) else self._scripted(handler)
         self._clock = clock
         self._peaks: dict[str, int] = {}
-        self.wires: set[Wire] = set()
+        #: In the order in which they were laid.
+        self.wires: dict[Wire, None] = {}
         self.station: Station | None = None
         self.boot_up()
 
@@ -164,9 +168,16 @@ class SimulatedEndpoint:
         at = self._clock.monotonic()
         self.executions.append(Execution(key, instance_id, delivery.generation, self.boot, at))
 
+    def tell(self, progress: Progress) -> None:
+        """Tell everybody who is connected what an attempt has said; they know what is theirs."""
+        for wire in self.wires:
+            wire.tell(progress)
+
     def _scripted(self, plan: Plan) -> Handler:
         async def act(payload: Any, context: TaskContext) -> Any:
             what = plan(payload, context)
+            for text in what.says:
+                self.tell(Progress(context.task_id, context.attempt, context.instance_id, text))
             if what.latency_s:
                 await asyncio.sleep(what.latency_s)
             if what.disconnects:
@@ -205,17 +216,19 @@ class Wire:
         self,
         endpoint: SimulatedEndpoint,
         on_completions: Callable[[list[Completion]], None],
+        on_progress: Callable[[Progress], None],
         on_cut: Callable[[str], None],
     ) -> None:
         self.endpoint = endpoint
         self.station = endpoint.running_station
         self.standing = True
         self._on_completions = on_completions
+        self._on_progress = on_progress
         self._on_cut = on_cut
         self._there = _Pipe(endpoint.link)
         self._back = _Pipe(endpoint.link)
         self._batch: list[Completion] = []
-        endpoint.wires.add(self)
+        endpoint.wires[self] = None
 
     def call(self, act: Callable[[Station], None]) -> None:
         """Do this at the station, one delay later."""
@@ -229,6 +242,9 @@ class Wire:
         if len(self._batch) == 1:
             asyncio.get_running_loop().call_soon(self._flush)
 
+    def tell(self, progress: Progress) -> None:
+        self._back.put(lambda: self._on_progress(progress) if self.standing else None)
+
     def cut(self, error: str) -> None:
         if self.standing:
             self.close()
@@ -237,7 +253,7 @@ class Wire:
     def close(self) -> None:
         if self.standing:
             self.standing = False
-            self.endpoint.wires.discard(self)
+            self.endpoint.wires.pop(self, None)
             self.station.detach(self)
 
     def _flush(self) -> None:
