@@ -162,8 +162,9 @@ class GodelResult(_CeleryResult):
         return None
 
     def progress(self) -> dict[str, Any] | None:
-        """What its running attempt has said so far: {"text", "attempt", "instance", "at_ms"}. None
-        when it does not run, or its instance does not tell."""
+        """What its running attempt has said so far: {"text", "attempt", "instance", "at_ms"}; of a
+        long text the last 65,536 characters. None when it does not run, or its instance does not
+        tell."""
         for cell in self._runtime.cells:
             entry = self._ask(cell.lookup.entry(self.id))
             if entry is None or entry.owner == "-":

@@ -29,7 +29,7 @@ Cell, `godel:{cNN}:`...
 | ~cancels:<dispatcher> | hash | id → who asked | with the dispatcher | cancel, reap | renew |
 | ~outbox:<dispatcher>, outbox:- | hash | id → what is to be published | none: an entry goes once it is published | settle; finish | publisher |
 | ~canvas | hash | id → what follows its end (links, chain, chord), of tasks that something follows | none: an entry goes with its outbox entry | submit | publisher |
-| ~progress:<id> | string | JSON: what a running attempt has said so far | 1 hour | dispatchers | results, CLI |
+| ~progress:<id> | string | JSON: text (its last 65,536 characters), attempt, instance_id, at_ms of a running attempt | 1 hour | dispatchers | results, CLI |
 | ~settled:<n>, ~known:<n> | hash | id → letter and digest of settled tasks | 20 minutes; 48 hours | settle, finish | submit, cancel |
 | dead, dead_at | hash, zset | dead letters: id → record; id → when | control cuts what is past the retention | settle, bury_class, drop_dead, cut_dead_letters | CLI |
 | dead_classes | hash | class of a dead letter → pool and requirement | none: dropped with the last dead letter | settle, bury_class, drop_dead, cut_dead_letters | CLI |
