@@ -33,7 +33,7 @@ from godel_tasks.store.executor import (
     translate,
 )
 from godel_tasks.store.keys import result_key
-from godel_tasks.store.registry import InstanceRegistry
+from godel_tasks.store.registry import RegistryCommands
 from godel_tasks.store.version import server_version
 
 #: How long the generation of an instance that left is remembered.
@@ -81,7 +81,7 @@ class RedisRegistrar:
     def __init__(self, executor: AsyncExecutor, lease_ms: int) -> None:
         self._executor = executor
         self._lease_ms = lease_ms
-        self._registry = InstanceRegistry()
+        self._registry = RegistryCommands()
 
     async def register(self, configs: Sequence[InstanceConfig]) -> dict[str, int]:
         generations = await self._executor.pipeline(
@@ -163,7 +163,7 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.registry = InstanceRegistry()
+        self.registry = RegistryCommands()
         self.cells = tuple(CellStore(cell) for cell in range(settings.cells))
 
     @cached_property

@@ -22,7 +22,7 @@ from godel_tasks.store.queue import (
     Verb,
 )
 from godel_tasks.store.records import HeldTask, IndexEntry
-from godel_tasks.store.registry import InstanceRegistry
+from godel_tasks.store.registry import RegistryCommands
 from godel_tasks.store.tenants import TenantCommands
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Cell:
         self.leases = LeaseCommands(cell, self._time)
         self.tenants = TenantCommands(cell, self._time)
         self.look = LookupCommands(cell, self._time)
-        self.registry = InstanceRegistry(self._time)
+        self.registry = RegistryCommands(self._time)
         self._ids = itertools.count(1)
         self._batches = itertools.count(1)
         self._sequences = itertools.count(1)

@@ -17,7 +17,7 @@ from godel_tasks.store.leases import LeaseCommands
 from godel_tasks.store.lookup import LookupCommands
 from godel_tasks.store.progress import ProgressCommands
 from godel_tasks.store.queue import GlobalTaskQueue
-from godel_tasks.store.registry import InstanceRegistry
+from godel_tasks.store.registry import RegistryCommands
 from godel_tasks.store.tenants import TenantCommands
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Ports:
     rng: random.Random
     driver_named: Callable[[str], Driver]
     cells: tuple[CellStore, ...]
-    registry: InstanceRegistry
+    registry: RegistryCommands
     bus: EventBus
     #: None: no task that anything follows may be submitted.
     follower: Follower | None = None

@@ -95,6 +95,11 @@ class InstanceRecord:
     #: Runs that it took up by itself when it started anew, and that were aborted; of all boots.
     strays_aborted: int = 0
     metrics: InstanceMetrics = field(default_factory=InstanceMetrics)
+    #: Judged from probes and from real attempts (policy/health.py), and why.
+    health: Health = Health.HEALTHY
+    health_reason: str = ""
+    #: Moving average of its answers to probes; 0.0 while not known.
+    latency_ms: float = 0.0
 
     @property
     def instance_id(self) -> str:

@@ -6,14 +6,14 @@ from typing import Protocol
 
 from godel_tasks.domain.instance import InstanceConfig, InstanceStatus
 from godel_tasks.store.executor import SyncExecutor
-from godel_tasks.store.registry import InstanceRegistry
+from godel_tasks.store.registry import RegistryCommands
 
 
 class RegistryAccess(Protocol):
     """What is needed of a `Runtime`."""
 
     @property
-    def registry(self) -> InstanceRegistry: ...
+    def registry(self) -> RegistryCommands: ...
 
     @property
     def store(self) -> SyncExecutor: ...

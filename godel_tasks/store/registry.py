@@ -1,4 +1,4 @@
-"""InstanceRegistry: instances in Redis hashes, with lease and generation (first form).
+"""RegistryCommands: instances in Redis hashes, with lease and generation.
 
 An instance registers (a new generation each time), heartbeats, and leaves. Its hash is written
 before its registry lease, so that nobody sees a half-written instance; a stale process, whose
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from godel_tasks.domain.instance import (
+    Health,
     InstanceConfig,
     InstanceMetrics,
     InstanceRecord,
@@ -110,10 +111,13 @@ def record_of(instance_id: str, fields: Mapping[str, str], lease_until_ms: int) 
         boot_id=fields.get("boot_id", ""),
         strays_aborted=int(fields.get("strays_aborted", "0")),
         metrics=_metrics(fields),
+        health=Health(fields.get("health") or Health.HEALTHY),
+        health_reason=fields.get("health_reason", ""),
+        latency_ms=float(fields.get("latency_ms") or 0.0),
     )
 
 
-class InstanceRegistry:
+class RegistryCommands:
     """Commands about instances. `now_ms` as for `CellCommands`."""
 
     def __init__(self, now_ms: Callable[[], int] = lambda: 0) -> None:

@@ -20,7 +20,7 @@ from godel_tasks.runtime import Runtime
 from godel_tasks.settings import Settings
 from godel_tasks.store.command import Command
 from godel_tasks.store.executor import AsyncExecutor, SyncExecutor
-from godel_tasks.store.registry import InstanceRegistry
+from godel_tasks.store.registry import RegistryCommands
 
 T = TypeVar("T")
 #: Is told the names of commands.
@@ -58,7 +58,7 @@ class FakeRuntime(Runtime):
         self._hooks = before, after
         self.ahead_ms = 0
         self.cells = tuple(CellStore(cell, self._now_ms) for cell in range(settings.cells))
-        self.registry = InstanceRegistry(self._now_ms)
+        self.registry = RegistryCommands(self._now_ms)
 
     def _now_ms(self) -> int:
         return int(time.time() * 1000) + self.ahead_ms if self.ahead_ms else 0

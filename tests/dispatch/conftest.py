@@ -12,7 +12,7 @@ from godel_tasks.dispatch.config import CellStore, Ports
 from godel_tasks.events import EventBus
 from godel_tasks.instances.drivers import driver_named
 from godel_tasks.store.executor import AsyncExecutor, connect_async
-from godel_tasks.store.registry import InstanceRegistry
+from godel_tasks.store.registry import RegistryCommands
 
 
 class _Nothing:
@@ -36,7 +36,7 @@ async def ports(redis_url: str) -> AsyncIterator[Ports]:
         rng=random.Random(1),
         driver_named=driver_named,
         cells=(CellStore(0), CellStore(1)),
-        registry=InstanceRegistry(),
+        registry=RegistryCommands(),
         bus=EventBus(),
     )
     await client.aclose()

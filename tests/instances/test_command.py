@@ -21,7 +21,7 @@ from godel_tasks.domain.instance import InstanceConfig, InstanceRecord
 from godel_tasks.instances.drivers.grpc import GrpcDriver
 from godel_tasks.instances.instance import Connection
 from godel_tasks.store.executor import SyncExecutor, connect_sync
-from godel_tasks.store.registry import InstanceRegistry, record_of
+from godel_tasks.store.registry import RegistryCommands, record_of
 from tests.helpers import wait_until_async
 from tests.instances.sites import Listener
 
@@ -87,7 +87,7 @@ async def connected(endpoint: str) -> AsyncIterator[tuple[Connection, Listener]]
 
 def registered(url: str) -> dict[str, InstanceRecord]:
     """What the registry holds, by id."""
-    registry = InstanceRegistry()
+    registry = RegistryCommands()
     with connect_sync(url) as client:
         store = SyncExecutor(client)
         found = {}

@@ -23,7 +23,7 @@ from godel_tasks.policy.retry import RetryRules
 from godel_tasks.store.executor import SyncExecutor
 from godel_tasks.store.keys import InstanceKeys
 from godel_tasks.store.queue import SubmitReply
-from godel_tasks.store.registry import InstanceRegistry
+from godel_tasks.store.registry import RegistryCommands
 from tests.keyleaks import leaks
 from tests.simulation.loop import GATE, VirtualLoop
 from tests.simulation.oracle import Oracle
@@ -138,7 +138,7 @@ class Scenario:
             rng=rng,
             driver_named=lambda _: bridge,
             cells=self.cells,
-            registry=InstanceRegistry(),
+            registry=RegistryCommands(),
             bus=EventBus(),
         )
         config = DispatchConfig(

@@ -11,7 +11,7 @@ from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics
 from godel_tasks.instances.drivers.simulated import SimulatedNetwork
 from godel_tasks.instances.drivers.simulated_endpoint import Act, Link, SimulatedEndpoint
 from godel_tasks.instances.handlers import TaskContext
-from godel_tasks.store.registry import InstanceRegistry
+from godel_tasks.store.registry import RegistryCommands
 from tests.simulation.process import SimClock
 from tests.simulation.server import SimServer
 
@@ -49,7 +49,7 @@ class Site:
         self._rng = rng
         self._temper = temper
         self._watchful = watchful
-        self._registry = InstanceRegistry()
+        self._registry = RegistryCommands()
         self.endpoint = SimulatedEndpoint(
             config.endpoint,
             [config],
