@@ -29,6 +29,7 @@ call again may help (`retryable`).
     │   ├── InstanceUnavailable
     │   ├── UnknownInstance
     │   ├── UnknownDriver
+    │   ├── NoHealthyInstancesError  asked to route, and no instance can take it now
     │   ├── GatewayRefused     it answers, and will not have us: token, pairing, protocol
     │   ├── MissingScope       its credentials do not allow that
     │   ├── InstallFailed      OpenClaw could not be installed here, or is not
@@ -199,6 +200,22 @@ class UnknownInstance(InstanceError):
 
 class UnknownDriver(InstanceError):
     """No driver of that name exists."""
+
+
+class NoHealthyInstancesError(InstanceError):
+    """Asked to route directly, and no instance can take it now. A task that is queued waits, and
+    says why (`godel tasks explain`). `filtered` pairs each instance with what stands against it."""
+
+    retryable = True
+
+    def __init__(self, wanted: str, filtered: list[tuple[str, str]]) -> None:
+        first = "; ".join(f"{name}: {reason}" for name, reason in filtered[:3])
+        more = f"; and {len(filtered) - 3} more" if len(filtered) > 3 else ""
+        super().__init__(
+            f"no instance can take it now ({wanted}): {first + more or 'none is registered'}",
+            hint="submit it instead: a queued task waits for one that can",
+        )
+        self.filtered = filtered
 
 
 class GatewayRefused(InstanceError):

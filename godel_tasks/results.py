@@ -54,7 +54,7 @@ class GodelResult(_CeleryResult):
     """What `submit_task.delay()` returns.
 
     Beside all that `AsyncResult` has: `tenant`, `instance`, `attempts`, `usage`, `progress()`,
-    `position()`, `aget()`.
+    `position()`, `explain()`, `aget()`.
     """
 
     def __init__(
@@ -179,6 +179,18 @@ class GodelResult(_CeleryResult):
                     "at_ms": said.at_ms,
                 }
         return None
+
+    def explain(self) -> dict[str, Any]:
+        """Why it went where it went, or why it waits: {"reason", "instance", "strategy",
+        "candidates", "filtered", "live", ...}, as `godel tasks explain --json` prints it.
+
+        Raises:
+            TaskNotFound: no cell knows it, and no result of it is kept.
+            ResultExpired: it was settled, and only that is still known.
+        """
+        from godel_tasks.views.explain import as_data, explain
+
+        return as_data(explain(self._runtime, self.id))
 
     def position(self) -> int | None:
         """Tasks ahead of it in its lane (0: it is next); None when it does not wait. Cancelled

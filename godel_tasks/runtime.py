@@ -16,12 +16,13 @@ from godel_tasks.dispatch.config import CellStore, DispatchConfig, Follower, Por
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.domain.task import OnUncertain
 from godel_tasks.embedded import ServerUrls, resolve_urls
-from godel_tasks.errors import StaleWriter, StoreError
+from godel_tasks.errors import SettingsError, StaleWriter, StoreError
 from godel_tasks.events import EventBus
 from godel_tasks.instances.drivers import driver_named
 from godel_tasks.instances.server.registrar import Heartbeat
 from godel_tasks.policy.admission import AdmissionRules
 from godel_tasks.policy.retry import RetryRules
+from godel_tasks.policy.strategies import check_strategy
 from godel_tasks.settings import Settings
 from godel_tasks.store.command import call, text
 from godel_tasks.store.executor import (
@@ -211,7 +212,10 @@ class Runtime:
         return connect_async(self.urls.result, answer_timeout_s=None)
 
     def dispatch_config(self) -> DispatchConfig:
+        """Raises: SettingsError: the default strategy is none."""
         s = self.settings
+        if wrong := check_strategy(s.strategy):
+            raise SettingsError([f"strategy: {wrong.message}; {wrong.hint}"])
         return DispatchConfig(
             lease_ms=s.lease_ms,
             renew_every_ms=s.renew_every_ms,
@@ -225,6 +229,7 @@ class Runtime:
             unroutable_after_ms=int(s.unroutable_after_s * 1000),
             on_uncertain=OnUncertain(s.on_uncertain),
             strategy=s.strategy,
+            region_order=s.regions,
             retry=RetryRules(s.max_attempts, s.backoff_base_s, s.backoff_max_s),
         )
 

@@ -83,6 +83,7 @@ class Settings(BaseSettings):
 
     # A task's way.
     strategy: str = Field(default="least-loaded", min_length=1)
+    region_order: str = ""
     max_attempts: Count = 3
     attempt_timeout_s: Seconds = 900
     backoff_base_s: Seconds = 0.5
@@ -112,6 +113,12 @@ class Settings(BaseSettings):
     # Logs.
     log_level: LogLevel = "INFO"
     log_format: Literal["console", "json"] = "console"
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Where to go first: our own region, then those of `region_order`."""
+        names = [self.region, *self.region_order.split(",")]
+        return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from godel_tasks.domain.requirement import RequirementClass, class_id
+from godel_tasks.domain.requirement import RequirementClass, class_id, route_of
 from godel_tasks.errors import (
     GodelError,
     InvalidTask,
@@ -252,8 +252,10 @@ def check_routable(runtime: Runtime, tenant_id: str, task: AdmittedTask) -> None
     status = runtime.store.run(runtime.cell_of(tenant_id).tenants.status(tenant_id))
     if status is None:
         raise unknown_tenant(tenant_id)
-    pool = status.config.pool
-    wanted = RequirementClass(class_id(pool, task.spec), pool, task.requirement)
+    route = route_of(status.config.pool, status.config.strategy)
+    wanted = RequirementClass.parse(
+        class_id(route, task.spec), f"{route}\n{task.spec}", runtime.settings.strategy
+    )
     fleet = runtime.store.run(runtime.registry.fleet())
     fields = runtime.store.pipeline(
         [runtime.registry.fields(instance_id=name) for name in fleet.leases]

@@ -17,7 +17,8 @@ from godel_tasks.store import keys as key_table
 #: dispatcher or instance, and dead letters, which a person looks at.
 QUIET = frozenset(
     {"tenant", "tenants", "meta", "leases", "gone", "batches", "settles", "sleepers"}
-    | {"dead", "dead_at", "dead_classes", "info", "instances", "events", "cells"}
+    | {"dead", "dead_at", "dead_classes", "decisions"}
+    | {"info", "instances", "events", "cells"}
 )
 
 

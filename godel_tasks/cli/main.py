@@ -27,7 +27,7 @@ class Godel(LazyGroup):
             _HERE + "run:run", "Run a file of tasks and write results as they come."
         ),
         "tasks": LazyCommand(
-            _HERE + "tasks:tasks", "List, show, submit, cancel, resolve and replay tasks."
+            _HERE + "tasks:tasks", "List, show, explain, submit, cancel, resolve and replay tasks."
         ),
         "tenants": LazyCommand(_HERE + "tenants:tenants", "List, show, add and change tenants."),
         "instances": LazyCommand(

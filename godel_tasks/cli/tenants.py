@@ -26,7 +26,8 @@ tenants = typer.Typer(
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 _WEIGHT = "The share under contention, relative to other tenants'."
 _MAX_QUEUE = "Most tasks that may wait, be delayed or on hold."
-_POOL = "The trust domain that its tasks run in."
+_POOL = "The trust domain that its tasks run in; behind + those that the strategy fallback may use."
+_STRATEGY = "How instances are picked where a task does not say; '' for the deployment's choice."
 _ON_UNCERTAIN = "When an attempt may have run: retry, hold or fail; '' for the deployment's choice."
 
 
@@ -86,12 +87,16 @@ def add(
     max_queue: Annotated[int, typer.Option(help=_MAX_QUEUE)] = DEFAULT_MAX_QUEUE,
     pool: Annotated[str, typer.Option(help=_POOL)] = DEFAULT_POOL,
     on_uncertain: Annotated[str, typer.Option(help=_ON_UNCERTAIN)] = "",
+    strategy: Annotated[str, typer.Option(help=_STRATEGY)] = "",
     as_json: AsJson = False,
 ) -> None:
     """Add a tenant. Its tasks are accepted at once."""
-    tenant_fields(name, weight=weight, max_queue=max_queue, pool=pool, on_uncertain=on_uncertain)
+    tenant_fields(
+        name, weight=weight, max_queue=max_queue, pool=pool, on_uncertain=on_uncertain,
+        strategy=strategy,
+    )  # fmt: skip
     choice = OnUncertain(on_uncertain) if on_uncertain else None
-    config = TenantConfig(name, weight, max_queue, pool, choice)
+    config = TenantConfig(name, weight, max_queue, pool, choice, strategy)
     with opened() as runtime:
         cell = runtime.cell_of(name)
         if runtime.store.run(cell.tenants.put(config, create="new")) == "exists":
@@ -114,12 +119,16 @@ def set_tenant(
     max_queue: Annotated[int | None, typer.Option(help=_MAX_QUEUE)] = None,
     pool: Annotated[str | None, typer.Option(help=_POOL + " Tasks that wait keep theirs.")] = None,
     on_uncertain: Annotated[str | None, typer.Option(help=_ON_UNCERTAIN)] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help=_STRATEGY + " Tasks that wait keep theirs.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Change a tenant. A new weight acts on its backlog at once."""
     fields = tenant_fields(
-        name, weight=weight, max_queue=max_queue, pool=pool, on_uncertain=on_uncertain
-    )
+        name, weight=weight, max_queue=max_queue, pool=pool, on_uncertain=on_uncertain,
+        strategy=strategy,
+    )  # fmt: skip
     if not fields:
         raise typer.BadParameter("Nothing is to be changed: give --weight, --max-queue, ...")
     with opened() as runtime:
@@ -139,6 +148,7 @@ def as_data(status: TenantStatus) -> dict[str, Any]:
         "weight": config.weight,
         "max_queue": config.max_queue,
         "pool": config.pool,
+        "strategy": config.strategy or None,
         "on_uncertain": config.on_uncertain.value if config.on_uncertain else None,
         "queued": status.depth,
         "in_flight": status.in_flight,

@@ -12,6 +12,7 @@ from godel_tasks.domain.task import OnUncertain
 from godel_tasks.events import EventBus
 from godel_tasks.instances.instance import Driver
 from godel_tasks.policy.retry import RetryRules
+from godel_tasks.store.decisions import DecisionCommands
 from godel_tasks.store.executor import Executor
 from godel_tasks.store.leases import LeaseCommands
 from godel_tasks.store.lookup import LookupCommands
@@ -47,6 +48,8 @@ class DispatchConfig:
     hold_for_ms: int = 86_400_000
     on_uncertain: OnUncertain = OnUncertain.RETRY
     strategy: str = "least-loaded"
+    #: For `geo-aware` where no list is given: our own region, then the others in order.
+    region_order: tuple[str, ...] = ()
     retry: RetryRules = field(default_factory=RetryRules)
 
 
@@ -94,6 +97,7 @@ class CellStore:
         self.tenants = TenantCommands(cell, now_ms)
         self.lookup = LookupCommands(cell, now_ms)
         self.progress = ProgressCommands(cell, now_ms)
+        self.decisions = DecisionCommands(cell, now_ms)
 
 
 @dataclass(frozen=True, slots=True)

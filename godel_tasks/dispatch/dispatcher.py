@@ -170,6 +170,7 @@ class Dispatcher:
         self._spawn(self._housekeeping.watch_slowly())
         self._spawn(self._attendant.run())
         self._spawn(self._control.progress.run())
+        self._spawn(self.feeder.decisions.run())
         for view in self.feeder.cells:
             self._spawn(self._settler.run(view.store))
             self._spawn(self._housekeeping.watch_due(view))

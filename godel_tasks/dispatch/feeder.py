@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 from godel_tasks.dispatch.config import CellStore, DispatchConfig, Ports
 from godel_tasks.dispatch.control import FlightControl
+from godel_tasks.dispatch.decisions import DecisionKeeper
 from godel_tasks.dispatch.fleet import FleetView
 from godel_tasks.dispatch.flights import Flights
 from godel_tasks.dispatch.insist import insist
 from godel_tasks.dispatch.lease import LeaseKeeper
 from godel_tasks.dispatch.slotbank import SlotBank
 from godel_tasks.domain.requirement import RequirementClass
+from godel_tasks.domain.routing import Routed
 from godel_tasks.errors import StaleWriter
 from godel_tasks.instances.background import end_task
 from godel_tasks.policy.balancer import Demand, LoadBalancer, Plan
@@ -46,6 +48,15 @@ class CellView:
         self.waiting = {name: int(tasks)} if tasks else {}
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A cell's part of a tick: what was planned, and the rankings behind it that are kept."""
+
+    view: CellView
+    plan: Plan
+    ranked: dict[str, Routed]
+
+
 class Feeder:
     """One dispatcher's hunger. `pulse` is set by whatever may make a tick worth while.
 
@@ -71,7 +82,8 @@ class Feeder:
         self._lease = lease
         self._bank = bank
         self._control = control
-        self._balancer = LoadBalancer(ports.rng, config.strategy)
+        self._balancer = LoadBalancer(ports.rng, config.strategy, config.region_order)
+        self.decisions = DecisionKeeper(ports, dispatcher, fleet, self._balancer)
         self.cells = [CellView(store) for store in ports.cells]
         self.pulse = asyncio.Event()
         self.draining = False
@@ -166,7 +178,8 @@ class Feeder:
             return
         stored = await insist(self._ports, view.store.leases.classes)
         view.classes = {
-            name: view.classes.get(name) or RequirementClass.parse(name, text)
+            name: view.classes.get(name)
+            or RequirementClass.parse(name, text, self._config.strategy)
             for name, text in stored.items()
         }
 
@@ -180,8 +193,7 @@ class Feeder:
             if count > 0 and wanted is not None:
                 suitable = self._fleet.suitable(wanted)
                 if suitable:
-                    strategy = wanted.requirement.strategy
-                    demands.append(Demand(name, count, suitable, strategy))
+                    demands.append(Demand(wanted, count, suitable))
         return demands
 
     def _routable_work(self) -> bool:
@@ -202,33 +214,35 @@ class Feeder:
             self.cells[self._turn % len(self.cells) :] + self.cells[: self._turn % len(self.cells)]
         )
         free = self._fleet.candidates(self._bank.returning())
-        plans: list[tuple[CellView, Plan]] = []
+        plans: list[Planned] = []
         for view in views:
-            plan = self._balancer.plan(self._demands(view), free, wanted)
+            demands = self._demands(view)
+            ranked = self.decisions.rank(demands, free)
+            plan = self._balancer.plan(demands, free, wanted)
             if plan.slots:
-                plans.append((view, plan))
+                plans.append(Planned(view, plan, ranked))
                 wanted -= sum(plan.slots.values())
         slots: dict[str, int] = {}
-        for _, plan in plans:
+        for plan in (planned.plan for planned in plans):
             for instance_id, count in plan.slots.items():
                 slots[instance_id] = slots.get(instance_id, 0) + count
         if not slots and not self._bank.has_returns:
             return False
         ranges = {r.instance_id: r for r in await self._bank.exchange(slots)}
         await self._claimed()
-        shares = [(view, plan, self._share(ranges, plan)) for view, plan in plans]
-        if not any(mine for _, _, mine in shares):
+        shares = [(planned, self._share(ranges, planned.plan)) for planned in plans]
+        if not any(mine for _, mine in shares):
             return False
-        for view, _, mine in shares:
-            view.claiming = sum(slot.count for slot in mine)
+        for planned, mine in shares:
+            planned.view.claiming = sum(slot.count for slot in mine)
         self._claims = asyncio.ensure_future(self._claim_all(shares))
         self._last_was_full = sum(slots.values()) >= self._config.claim_batch
         return True
 
-    async def _claim_all(self, shares: list[tuple[CellView, Plan, list[SlotRange]]]) -> None:
-        for view, plan, mine in shares:
+    async def _claim_all(self, shares: list[tuple[Planned, list[SlotRange]]]) -> None:
+        for planned, mine in shares:
             if mine:
-                await self._claim(view, plan, mine)
+                await self._claim(planned, mine)
 
     async def _claimed(self) -> None:
         """Wait for the claims that are under way, if any."""
@@ -253,7 +267,8 @@ class Feeder:
             )
         return mine
 
-    async def _claim(self, view: CellView, plan: Plan, slots: list[SlotRange]) -> None:
+    async def _claim(self, planned: Planned, slots: list[SlotRange]) -> None:
+        view, plan = planned.view, planned.plan
         place = {r.instance_id: i for i, r in enumerate(slots)}
         preferences = {
             name: [place[i] for i in order if i in place]
@@ -261,6 +276,7 @@ class Feeder:
         }
         view.batch += 1
         batch = view.batch
+        self.decisions.claimed(view.store.cell, batch, planned.ranked, plan)
         reply: ClaimReply = await insist(
             self._ports,
             lambda: view.store.queue.claim(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from godel_tasks.dispatch.config import DispatchConfig, Ports
-from godel_tasks.domain.instance import InstanceRecord, InstanceStatus
+from godel_tasks.domain.instance import Health, InstanceRecord, InstanceStatus
 from godel_tasks.domain.requirement import RequirementClass
+from godel_tasks.domain.routing import Filtered
 from godel_tasks.errors import StoreUnavailable
+from godel_tasks.policy.filters import InstanceFacts, refusal, standing_refusal
 from godel_tasks.policy.matching import match
 from godel_tasks.policy.strategy import Candidate
 from godel_tasks.store.command import Command
@@ -25,14 +28,32 @@ COOL_OFF_S = 0.2
 class Member:
     """An instance in the view: its record, and how many slots seem to be used."""
 
-    __slots__ = ("cool_until", "lease_until_ms", "record", "used")
+    __slots__ = ("candidate", "cool_until", "lease_until_ms", "record", "used")
 
     def __init__(self, record: InstanceRecord) -> None:
         self.record = record
+        self.candidate = candidate_of(record)
         self.used = record.slots_used
         self.cool_until = 0.0
         #: As of the last look: the record's own is older.
         self.lease_until_ms = record.lease_until_ms
+
+
+def candidate_of(record: InstanceRecord) -> Candidate:
+    """An instance as strategies score it; its free slots are for the tick to say."""
+    config, metrics = record.config, record.metrics
+    return Candidate(
+        config.instance_id,
+        config.capacity,
+        0,
+        config.region,
+        config.pool,
+        config.capabilities,
+        record.latency_ms,
+        metrics.backpressure or 0.0,
+        record.health is Health.DEGRADED,
+        metrics.queued_tasks or 0,
+    )
 
 
 class FleetView:
@@ -94,8 +115,10 @@ class FleetView:
                 known = self.members[instance_id] = Member(record)
                 self.version += 1
             before, known.record, known.used = known.record, record, held + orphaned
+            known.candidate = candidate_of(record)
             if before.config != record.config or (
-                (before.generation, before.status) != (record.generation, record.status)
+                (before.generation, before.status, before.health)
+                != (record.generation, record.status, record.health)
             ):
                 self.version += 1
             if before.generation != record.generation:
@@ -123,14 +146,7 @@ class FleetView:
                 self._newest_event = ""
 
     def _restate(self, member: Member, status: InstanceStatus) -> None:
-        record = member.record
-        member.record = InstanceRecord(
-            record.config,
-            record.generation,
-            status,
-            record.lease_until_ms,
-            boot_id=record.boot_id,
-        )
+        member.record = replace(member.record, status=status)
         self.version += 1
 
     def alive(self, instance_id: str, generation: int) -> bool:
@@ -154,7 +170,7 @@ class FleetView:
         found = tuple(
             instance_id
             for instance_id, member in self.members.items()
-            if member.record.status is InstanceStatus.UP
+            if not standing_refusal(*_standing(member.record))
             and match(wanted, member.record.config).fits
         )
         self._suitable[wanted.class_id] = (self.version, found)
@@ -165,15 +181,37 @@ class FleetView:
         return any(match(wanted, member.record.config).fits for member in self.members.values())
 
     def candidates(self, returning: dict[str, int]) -> dict[str, Candidate]:
-        """Instances with room, slots that are about to be given back counted as free."""
+        """Instances with room, slots that are about to be given back counted as free. They are
+        the same objects at each call, to be used up at once."""
         now = self._ports.clock.monotonic()
         found = {}
         for instance_id, member in self.members.items():
-            capacity = member.record.config.capacity
-            free = capacity - member.used + returning.get(instance_id, 0)
+            candidate = member.candidate
+            free = candidate.capacity - member.used + returning.get(instance_id, 0)
+            candidate.free = min(free, candidate.capacity)
             if free > 0 and member.cool_until <= now:
-                found[instance_id] = Candidate(instance_id, capacity, min(free, capacity))
+                found[instance_id] = candidate
         return found
+
+    def filtered(
+        self, wanted: RequirementClass, free: dict[str, Candidate], most: int
+    ) -> tuple[list[Filtered], int]:
+        """Instances that are no candidates for a class and what stands against each: the first
+        `most` of them, and how many there are."""
+        candidates = free.keys() & self.suitable(wanted)
+        others = [i for i in self.members if i not in candidates]
+        named = [Filtered(i, refusal(wanted, self._facts(self.members[i]))) for i in others[:most]]
+        return named, len(others)
+
+    def _facts(self, member: Member) -> InstanceFacts:
+        record = member.record
+        cooling = member.cool_until > self._ports.clock.monotonic()
+        return InstanceFacts(
+            record.config,
+            *_standing(record),
+            cooling="it refused a delivery a moment ago" if cooling else "",
+            free=member.candidate.free,
+        )
 
     def learn(self, instance_id: str, reply: SlotsReply) -> None:
         """What a slots call told about an instance."""
@@ -189,3 +227,7 @@ class FleetView:
         member = self.members.get(instance_id)
         if member:
             member.cool_until = self._ports.clock.monotonic() + COOL_OFF_S
+
+
+def _standing(record: InstanceRecord) -> tuple[InstanceStatus, Health, str]:
+    return record.status, record.health, record.health_reason

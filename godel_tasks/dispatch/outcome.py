@@ -36,6 +36,8 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     followed: bool = False
     #: Of the attempt that ended it. Last: entries that are older have none.
     usage: Usage | None = None
+    #: Which claim sent it there: dispatcher, batch, when (ms) and class, for `explain`.
+    routed: tuple[str, int, int, str] | None = None
 
     @property
     def state(self) -> TaskState:
@@ -113,6 +115,8 @@ def celery_meta(task_id: str, outcome: Outcome, canvas: bytes = b"") -> bytes:
         status, result = celery_error(outcome)
     done = datetime.fromtimestamp(outcome.at_ms / 1000, UTC).isoformat()
     known: dict[str, Any] = {"usage": usage_data(outcome.usage)} if outcome.usage else {}
+    if outcome.routed:
+        known["routed"] = outcome.routed
     return _json.encode(
         {
             "status": status,

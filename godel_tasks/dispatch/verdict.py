@@ -115,6 +115,7 @@ def _outcome(
             correlation_id=record.body.correlation_id,
             followed=record.body.followed,
             usage=completion.usage,
+            routed=flight.held.routed,
         )
     error_type, module = completion.error_type, completion.error_module
     message = completion.error_message or decision.reason
@@ -143,4 +144,5 @@ def _outcome(
         correlation_id=record.body.correlation_id,
         followed=record.body.followed,
         usage=completion.usage,
+        routed=flight.held.routed,
     )

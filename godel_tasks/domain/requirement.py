@@ -22,6 +22,8 @@ class Operator(StrEnum):
     AT_LEAST = ">="
     LESS = "<"
     AT_MOST = "<="
+    #: A version range as Python packages write it: ">=1.2,<2".
+    VERSION = "version"
 
 
 #: Operators that compare numbers.
@@ -39,15 +41,28 @@ class Capability(msgspec.Struct, frozen=True, array_like=True, order=True):
         return f"{self.name} {self.operator} {', '.join(self.values)}"
 
 
+class Preference(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """A condition that is wished for, not needed: where it holds counts `weight` more."""
+
+    capability: Capability
+    weight: float = 1.0
+
+    def __str__(self) -> str:
+        return f"{self.capability} (weight {self.weight:g})"
+
+
 class Requirement(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What decides where a task may run, its tenant's pool apart."""
+    """What decides where a task may run, its tenant's pools apart."""
 
     capabilities: tuple[Capability, ...] = ()
     #: The only region it may run in; "" means any.
     region: str = ""
+    #: As policy/strategy.py reads it; "" means the tenant's or the deployment's.
     strategy: str = ""
     #: The only instance it may run on; "" means any.
     instance_id: str = ""
+    #: For the strategy capability-aware.
+    preferences: tuple[Preference, ...] = ()
 
 
 NO_REQUIREMENT = Requirement()
@@ -60,7 +75,9 @@ def spec_of(requirement: Requirement) -> str:
     if requirement == NO_REQUIREMENT:
         return ""
     ordered = msgspec.structs.replace(
-        requirement, capabilities=tuple(sorted(requirement.capabilities))
+        requirement,
+        capabilities=tuple(sorted(requirement.capabilities)),
+        preferences=tuple(sorted(requirement.preferences)),
     )
     return _encoder.encode(ordered).decode()
 
@@ -72,33 +89,59 @@ def digest_of(spec: str) -> str:
     return hashlib.blake2b(spec.encode(), digest_size=8).hexdigest()
 
 
-def class_id(pool: str, spec: str) -> str:
-    return f"{pool}.{digest_of(spec)}"
+def class_id(route: str, spec: str) -> str:
+    return f"{route}.{digest_of(spec)}"
 
 
 def requirement_of(spec: str) -> Requirement:
     return _decoder.decode(spec) if spec else NO_REQUIREMENT
 
 
+#: Between the pools of a route, and before its strategy.
+POOLS, STRATEGY = "+", "!"
+
+
+def route_of(pools: str, strategy: str) -> str:
+    """What a tenant's settings say of where its tasks go: "home+spill!strategy". It is part of
+    every class of the tenant, so that no task can run where its tenant may not. `pools` are joined
+    by "+" already."""
+    return f"{pools}{STRATEGY}{strategy}" if strategy else pools
+
+
 class RequirementClass(msgspec.Struct, frozen=True):
     """A requirement class as dispatchers route it."""
 
     class_id: str
+    #: The tenant's home pool.
     pool: str
     requirement: Requirement
+    #: Where else its tenant may run, by the strategy `fallback` only.
+    more_pools: tuple[str, ...] = ()
+    #: Of its tenant, or the deployment.
+    default_strategy: str = ""
 
     @classmethod
-    def parse(cls, class_id: str, stored: str) -> RequirementClass:
-        """From the `classes` hash: "pool\\nspec"."""
-        pool, _, spec = stored.partition("\n")
-        return cls(class_id, pool, requirement_of(spec))
+    def parse(cls, class_id: str, stored: str, default_strategy: str = "") -> RequirementClass:
+        """From the `classes` hash: "route\nspec"."""
+        route, _, spec = stored.partition("\n")
+        pools, _, strategy = route.partition(STRATEGY)
+        home, *more = pools.split(POOLS)
+        return cls(class_id, home, requirement_of(spec), tuple(more), strategy or default_strategy)
+
+    @property
+    def strategy(self) -> str:
+        """The one in force: the task's, else its tenant's, else the deployment's."""
+        return self.requirement.strategy or self.default_strategy
 
     def __str__(self) -> str:
         r = self.requirement
-        parts = [f"pool {self.pool}"]
+        parts = [f"pool {POOLS.join((self.pool, *self.more_pools))}"]
         parts += [str(capability) for capability in r.capabilities]
+        parts += [f"rather {preference}" for preference in r.preferences]
         if r.region:
             parts.append(f"region {r.region}")
         if r.instance_id:
             parts.append(f"instance {r.instance_id}")
+        if self.requirement.strategy:
+            parts.append(f"strategy {self.requirement.strategy}")
         return ", ".join(parts)

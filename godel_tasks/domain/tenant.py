@@ -18,6 +18,11 @@ def is_name(text: str) -> bool:
     return NAME_PATTERN.fullmatch(text) is not None
 
 
+def are_pools(text: str) -> bool:
+    """Whether it is a pool's name, or several joined by "+"."""
+    return all(map(is_name, text.split("+")))
+
+
 @dataclass(frozen=True, slots=True)
 class TenantConfig:
     """What an operator sets.
@@ -29,8 +34,11 @@ class TenantConfig:
     tenant_id: str
     weight: float = 1.0
     max_queue: int = DEFAULT_MAX_QUEUE
+    #: Its home pool, and behind "+" those that its tasks may spill over to by `fallback`.
     pool: str = DEFAULT_POOL
     on_uncertain: OnUncertain | None = None
+    #: Of tasks that name none; "" means the deployment's.
+    strategy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,15 @@ from __future__ import annotations
 import difflib
 import hashlib
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 
-from godel_tasks.domain.requirement import Capability, Operator, Requirement, digest_of, spec_of
+from godel_tasks.domain.requirement import Requirement, digest_of, spec_of
 from godel_tasks.domain.task import (
     Level,
     NewTask,
@@ -29,7 +29,8 @@ from godel_tasks.domain.task import (
 )
 from godel_tasks.domain.tenant import is_name
 from godel_tasks.errors import InvalidTask, PayloadNotSerializable, PayloadTooLarge
-from godel_tasks.policy.strategies import STRATEGIES
+from godel_tasks.policy.capabilities import capabilities_of, preferences_of, word_of
+from godel_tasks.policy.strategies import check_strategy
 
 #: A moment or a span: seconds from now, a timedelta, or a datetime (naive ones are UTC).
 Moment = int | float | timedelta | datetime
@@ -57,6 +58,8 @@ class TaskRequest(msgspec.Struct, kw_only=True):
     countdown: float | None = None
     eta: datetime | None = None
     capabilities: Mapping[str, Any] | None = None
+    #: As `capabilities`, wished for and not needed; {"weight": 2} inside a condition weighs it.
+    prefer: Mapping[str, Any] | None = None
     region: str = ""
     instance: str = ""
     session_id: str = ""
@@ -79,7 +82,6 @@ class AdmissionRules:
     """Deployment's limits."""
 
     payload_limit_bytes: int = 262_144
-    strategies: Sequence[str] = field(default_factory=lambda: tuple(STRATEGIES))
 
 
 class AdmittedTask(NewTask, frozen=True, gc=False, kw_only=True):
@@ -196,51 +198,6 @@ def _eta(request: TaskRequest) -> str:
     return _moment("countdown", countdown)
 
 
-def capabilities_of(wanted: Mapping[str, Any]) -> tuple[Capability, ...]:
-    """Conditions from `{"gpu": "yes", "model": ["a", "b"], "memory_gb": {">=": 16}}`.
-
-    Raises:
-        InvalidTask: an unknown operator, a bound that is no number, a name that is none.
-    """
-    if not isinstance(wanted, Mapping):
-        raise InvalidTask(
-            f"capabilities {wanted!r} is not a dict", hint='for example {"memory_gb": {">=": 16}}'
-        )
-    legal = tuple(Operator)
-    found = []
-    for name, condition in wanted.items():
-        if not isinstance(name, str) or not is_name(name):
-            raise InvalidTask(f"capability name {name!r} is not a name")
-        if isinstance(condition, Mapping):
-            pairs = list(condition.items())
-        elif isinstance(condition, list | tuple | set | frozenset):
-            pairs = [("in", list(condition))]
-        else:
-            pairs = [("=", condition)]
-        for operator, bound in pairs:
-            if operator not in legal:
-                raise _nearest("capability operator", operator, legal)
-            values = bound if isinstance(bound, list | tuple | set | frozenset) else [bound]
-            if operator in (">", ">=", "<", "<="):
-                _numeric(name, operator, values)
-            found.append(Capability(name, str(operator), tuple(_word(v) for v in values)))
-    return tuple(sorted(found))
-
-
-def _word(value: Any) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
-
-
-def _numeric(name: str, operator: str, values: Collection[Any]) -> None:
-    try:
-        (value,) = values
-        float(value)
-    except (TypeError, ValueError):
-        raise InvalidTask(
-            f"capability {name} {operator} needs one number, got {list(values)!r}"
-        ) from None
-
-
 def _check_kinds(request: TaskRequest) -> None:
     """What scripts do not look into a dispatcher must be able to read: one bad body would spoil a
     whole claim."""
@@ -257,14 +214,14 @@ def _check_kinds(request: TaskRequest) -> None:
         raise InvalidTask(f"celery {request.celery!r} is not a dict", hint="leave it out")
 
 
-def _check_words(request: TaskRequest, rules: AdmissionRules) -> None:
+def _check_words(request: TaskRequest) -> None:
     if not isinstance(request.tenant_id, str) or not is_name(request.tenant_id):
         raise InvalidTask(
             f"tenant_id {request.tenant_id!r} is not a name",
             hint="use letters, digits and . _ - @, at most 64",
         )
-    if request.strategy and request.strategy not in rules.strategies:
-        raise _nearest("strategy", request.strategy, rules.strategies)
+    if request.strategy and (wrong := check_strategy(request.strategy)):
+        raise InvalidTask(wrong.message, hint=wrong.hint)
     if request.on_uncertain and request.on_uncertain not in tuple(OnUncertain):
         raise _nearest("on_uncertain", request.on_uncertain, tuple(OnUncertain))
     for name in ("region", "instance"):
@@ -301,7 +258,7 @@ def _headers(headers: Mapping[str, Any]) -> dict[str, str]:
                 f"header {name!r}: {value!r} cannot be sent", hint="headers are text by text"
             )
     return {
-        name: value if isinstance(value, str) else _word(value) for name, value in headers.items()
+        name: value if isinstance(value, str) else word_of(value) for name, value in headers.items()
     }
 
 
@@ -328,7 +285,7 @@ def admit(
         InvalidTask: what is wrong, what was expected, the nearest legal name.
     """
     _check_kinds(request)
-    _check_words(request, rules)
+    _check_words(request)
     level = level_of(request.priority)
     payload, encoding = encode_payload(request.payload, rules.payload_limit_bytes)
     requirement = Requirement(
@@ -336,6 +293,7 @@ def admit(
         request.region,
         request.strategy,
         request.instance,
+        preferences_of(request.prefer) if request.prefer else (),
     )
     spec = spec_of(requirement)
     timeout_ms = 0

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from godel_tasks.domain.instance import InstanceConfig
-from godel_tasks.domain.requirement import NUMERIC, Capability, Operator, RequirementClass
+from godel_tasks.domain.requirement import RequirementClass
+from godel_tasks.policy.capabilities import holds
+from godel_tasks.policy.strategy import spec_of_strategy, steps_of
+
+#: The one strategy that leads out of the home pool.
+FALLBACK = "fallback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,45 +26,11 @@ class Match:
         return "; ".join(self.misfits) or "fits"
 
 
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def holds(condition: Capability, offered: Mapping[str, str]) -> bool:
-    """Whether a capability condition holds for what an instance offers. A capability that is not
-    offered satisfies only `!=`."""
-    value = offered.get(condition.name)
-    operator = Operator(condition.operator)
-    if value is None:
-        return operator is Operator.NOT_EQUAL
-    wanted = condition.values
-    if operator in NUMERIC:
-        have, bound = _number(value), _number(wanted[0])
-        if have is None or bound is None:
-            return False
-        match operator:
-            case Operator.GREATER:
-                return have > bound
-            case Operator.AT_LEAST:
-                return have >= bound
-            case Operator.LESS:
-                return have < bound
-            case _:
-                return have <= bound
-    if operator is Operator.NOT_EQUAL:
-        return value not in wanted
-    return value in wanted
-
-
 def match(wanted: RequirementClass, instance: InstanceConfig) -> Match:
-    """Hard conditions only: pool, pinned instance, region, capabilities."""
+    """Hard conditions only: pool, steps of a fallback, pinned instance, region, capabilities."""
     misfits = []
     requirement = wanted.requirement
-    if instance.pool != wanted.pool:
-        misfits.append(f"pool is {instance.pool}, not {wanted.pool}")
+    misfits += _places(wanted, instance)
     if requirement.instance_id and requirement.instance_id != instance.instance_id:
         misfits.append(f"it is not instance {requirement.instance_id}")
     if requirement.region and requirement.region != instance.region:
@@ -69,6 +40,21 @@ def match(wanted: RequirementClass, instance: InstanceConfig) -> Match:
             offered = instance.capabilities.get(condition.name, "not offered")
             misfits.append(f"{condition.name} is {offered}, wanted {condition}")
     return Match(not misfits, tuple(misfits))
+
+
+def _places(wanted: RequirementClass, instance: InstanceConfig) -> list[str]:
+    """What stands against its pool; by the strategy `fallback`, its pool and region."""
+    spec = spec_of_strategy(wanted.strategy)
+    if spec.name != FALLBACK:
+        if instance.pool == wanted.pool:
+            return []
+        return [f"pool is {instance.pool}, not {wanted.pool}"]
+    if instance.pool not in (wanted.pool, *wanted.more_pools):
+        return [f"its tenant may not run in pool {instance.pool}"]
+    for step in steps_of(spec):
+        if (step.pool or wanted.pool) == instance.pool and step.region in ("", instance.region):
+            return []
+    return [f"no step of {spec} leads there"]
 
 
 def nearest(wanted: RequirementClass, instances: Iterable[InstanceConfig]) -> str:

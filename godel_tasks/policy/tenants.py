@@ -6,8 +6,9 @@ import difflib
 import math
 
 from godel_tasks.domain.task import OnUncertain
-from godel_tasks.domain.tenant import is_name
+from godel_tasks.domain.tenant import are_pools, is_name
 from godel_tasks.errors import InvalidTenant
+from godel_tasks.policy.strategies import check_strategy
 
 _NAME_HINT = "use letters, digits and . _ - @, at most 64, the first a letter or digit"
 
@@ -19,9 +20,10 @@ def tenant_fields(
     max_queue: int | None = None,
     pool: str | None = None,
     on_uncertain: str | None = None,
+    strategy: str | None = None,
 ) -> dict[str, str]:
-    """The fields that are given (not None), as the store keeps them. `on_uncertain` "" means the
-    deployment's choice.
+    """The fields that are given (not None), as the store keeps them. `on_uncertain` and `strategy`
+    "" mean the deployment's.
 
     Raises:
         InvalidTenant: what is wrong, what was expected, the nearest legal word.
@@ -44,8 +46,11 @@ def tenant_fields(
             )
         fields["max_queue"] = str(max_queue)
     if pool is not None:
-        if not is_name(pool):
-            raise InvalidTenant(f"{pool!r} is not a pool's name", hint=_NAME_HINT)
+        if not are_pools(pool):
+            raise InvalidTenant(
+                f"{pool!r} is not a pool's name",
+                hint=f'{_NAME_HINT}; several are joined by "+", the home pool first',
+            )
         fields["pool"] = pool
     if on_uncertain is not None:
         if on_uncertain and on_uncertain not in tuple(OnUncertain):
@@ -57,4 +62,8 @@ def tenant_fields(
                 else f"use one of {', '.join(OnUncertain)}",
             )
         fields["on_uncertain"] = on_uncertain
+    if strategy is not None:
+        if strategy and (wrong := check_strategy(strategy)):
+            raise InvalidTenant(wrong.message, hint=wrong.hint)
+        fields["strategy"] = strategy
     return fields

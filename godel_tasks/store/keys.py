@@ -11,7 +11,7 @@ Cell, `godel:{cNN}:`...
 | index | hash | id → state, epoch, seq, owner, tenant, class, level, digest, flags | none: an entry ends when its task settles | submit, claim, settle, due, cancel, reap, resolve, mark_running, bury_class | the same, lookups |
 | ~lane:<tenant>:<class>:<level> | list | packed records, FIFO | none: gone when empty | submit, settle, due, resolve, sweep | claim, bury_class |
 | ~ready:<class> | zset | tenant → virtual time when it was last keyed | none: gone when empty | submit, settle, due, claim | claim |
-| ~tenant:<tenant> | hash | weight, max_queue, pool, on_uncertain; depth, inflight, vt, avg, counters; tokens_in, tokens_out, tokens_cached, cost_nanos (10^-9 dollars: sums stay exact) | none: lives as long as the tenant | put_tenant, submit, claim, settle | the same |
+| ~tenant:<tenant> | hash | weight, max_queue, pool, strategy, route (both of them, part of each class), on_uncertain; depth, inflight, vt, avg, counters; tokens_in, tokens_out, tokens_cached, cost_nanos (10^-9 dollars: sums stay exact) | none: lives as long as the tenant | put_tenant, submit, claim, settle | the same |
 | tenants | set | names | none: as above | put_tenant | lookups |
 | classes | hash | class → pool and requirement | none: dropped with its last live task | submit, finish | dispatchers |
 | live | hash | class → unsettled tasks | as classes | submit, settle, finish | the same |
@@ -30,6 +30,7 @@ Cell, `godel:{cNN}:`...
 | ~outbox:<dispatcher>, outbox:- | hash | id → what is to be published | none: an entry goes once it is published | settle; finish | publisher |
 | ~canvas | hash | id → what follows its end (links, chain, chord), of tasks that something follows | none: an entry goes with its outbox entry | submit | publisher |
 | ~progress:<id> | string | JSON: text (its last 65,536 characters), attempt, instance_id, at_ms of a running attempt | 1 hour | dispatchers | results, CLI |
+| decisions | stream | how ticks were planned: dispatcher, first and last claim, class with ranking and filters (about 10,000) | none: bounded | dispatchers | explain |
 | ~settled:<n>, ~known:<n> | hash | id → letter and digest of settled tasks | 20 minutes; 48 hours | settle, finish | submit, cancel |
 | dead, dead_at | hash, zset | dead letters: id → record; id → when | control cuts what is past the retention | settle, bury_class, drop_dead, cut_dead_letters | CLI |
 | dead_classes | hash | class of a dead letter → pool and requirement | none: dropped with the last dead letter | settle, bury_class, drop_dead, cut_dead_letters | CLI |

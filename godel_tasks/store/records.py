@@ -35,6 +35,13 @@ class HeldTask(msgspec.Struct, frozen=True, gc=False):
     claimed_ms: int
     record: Record
 
+    @property
+    def routed(self) -> tuple[str, int, int, str]:
+        """Which claim sent it there: dispatcher, batch (0: it was taken over since), when (ms),
+        class."""
+        dispatcher = self.slot.rpartition("/")[0]
+        return dispatcher, self.batch, self.claimed_ms, self.record.class_id
+
 
 class IndexEntry(msgspec.Struct, frozen=True, gc=False):
     """Where an unsettled task is."""

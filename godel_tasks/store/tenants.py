@@ -24,6 +24,7 @@ def status_of(tenant_id: str, fields: Mapping[str, str]) -> TenantStatus:
         int(fields.get("max_queue", "0")),
         fields.get("pool", ""),
         OnUncertain(on_uncertain) if on_uncertain else None,
+        fields.get("strategy", ""),
     )
 
     def count(name: str) -> int:
@@ -60,6 +61,7 @@ class TenantCommands(CellCommands):
                 "max_queue": str(config.max_queue),
                 "pool": config.pool,
                 "on_uncertain": config.on_uncertain or "",
+                "strategy": config.strategy,
             },
             create,
         )

@@ -27,6 +27,8 @@ class SubmittedTask:
     payload: Any
     priority: str = "normal"
     capabilities: tuple[str, ...] = ()
+    #: Preferences in words ("gpu = yes (weight 2)").
+    prefer: tuple[str, ...] = ()
     region: str = ""
     instance: str = ""
     strategy: str = ""
@@ -54,6 +56,7 @@ def submitted_task(record: Record, spec: str, *, due_ms: int = 0) -> SubmittedTa
         payload=body.payload if body.encoding == "bytes" else msgspec.json.decode(body.payload),
         priority=Level(record.level).name.lower(),
         capabilities=tuple(map(str, wanted.capabilities)),
+        prefer=tuple(map(str, wanted.preferences)),
         region=wanted.region,
         instance=wanted.instance_id,
         strategy=wanted.strategy,

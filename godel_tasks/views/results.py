@@ -36,6 +36,8 @@ class Ending:
     settled_at: str = ""
     #: As `GodelResult.usage`.
     usage: dict[str, Any] | None = None
+    #: Which claim sent it there: dispatcher, batch, when (ms), class.
+    routed: tuple[str, int, int, str] | None = None
 
     @property
     def ok(self) -> bool:
@@ -68,6 +70,7 @@ def ending_of(stored: bytes) -> Ending | None:
         float(godel.get("run_ms", 0.0)),
         meta.get("date_done") or "",
         godel.get("usage"),
+        tuple(godel["routed"]) if "routed" in godel else None,
     )
 
 

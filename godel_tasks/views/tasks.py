@@ -57,6 +57,10 @@ class TaskView(msgspec.Struct, kw_only=True):
     ending: Ending | None = None
     #: When it was put among the dead letters.
     buried_ms: int = 0
+    #: Its class, while it waits.
+    wanted: RequirementClass | None = None
+    #: Which claim sent it where it runs or ran: dispatcher, batch, when (ms), class.
+    routed: tuple[str, int, int, str] | None = None
 
 
 def task_view(runtime: Runtime, task_id: str) -> TaskView:
@@ -85,9 +89,12 @@ def _unsettled(runtime: Runtime, cell: CellStore, task_id: str, entry: IndexEntr
         retrying=entry.retrying,
     )
     specs, unroutable = runtime.store.pipeline([cell.leases.classes(), cell.lookup.unroutable()])
-    wanted = RequirementClass.parse(entry.class_id, specs.get(entry.class_id, ""))
+    wanted = RequirementClass.parse(
+        entry.class_id, specs.get(entry.class_id, ""), runtime.settings.strategy
+    )
     view.class_text = str(wanted) if entry.class_id in specs else ""
     if entry.state is TaskState.WAITING:
+        view.wanted = wanted
         _add_waiting(runtime, cell, view, entry)
         if entry.class_id in unroutable:
             view.condition = "UNROUTABLE"
@@ -98,6 +105,7 @@ def _unsettled(runtime: Runtime, cell: CellStore, task_id: str, entry: IndexEntr
         held: HeldTask | None = runtime.store.run(cell.lookup.held(task_id, entry.owner))
         if held is not None:
             view.record, view.claimed_ms = held.record, held.claimed_ms
+            view.routed = held.routed
             view.instance_id, view.attempts = held.instance_id, held.record.attempt
             said = runtime.store.run(cell.progress.get(task_id))
             if said is not None and said.attempt == view.attempts:
@@ -163,6 +171,7 @@ def _settled(runtime: Runtime, task_id: str) -> TaskView:
         raise _gone(runtime, task_id)
     view.state, view.ending = ending.state, ending
     view.tenant_id = ending.tenant_id or view.tenant_id
+    view.routed = ending.routed
     view.instance_id, view.attempts = ending.instance_id, ending.attempts or view.attempts
     return view
 

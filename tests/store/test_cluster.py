@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics
+from godel_tasks.domain.routing import Routed
 from godel_tasks.domain.task import TaskState
 from godel_tasks.store.deadletters import DeadLetterCommands
+from godel_tasks.store.decisions import DecisionCommands
 from godel_tasks.store.executor import SyncExecutor, connect_sync
 from tests.cell import Cell, back, hold, retry, success
 from tests.keyleaks import leaks
@@ -85,5 +87,7 @@ def test_every_script_runs_on_a_cluster(clustered: Cell, monkeypatch: pytest.Mon
     )
     assert cell.run(boot) == generation + 1
     cell.run(registry.depart(instance_id="gw-1"))
+    routed = Routed("shared.0", "least-loaded", "", {}, (), 0, (), 0)
+    cell.run(DecisionCommands().put(dispatcher="d1", first_batch=1, last_batch=1, routed=routed))
     # Then every script has run, and none crossed a slot
     assert set(script_names()) - NOT_IN_A_CELL - ran == set()

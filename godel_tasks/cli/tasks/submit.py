@@ -44,10 +44,20 @@ def submit(
             metavar="CONDITION", help="What an instance must offer, as gpu=yes, ram>=16. Repeat it."
         ),
     ] = None,
+    prefer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="What it would rather have there. Repeat it."),
+    ] = None,
     region: Annotated[str, typer.Option(help="The only region it may run in.")] = "",
     instance: Annotated[str, typer.Option(help="The only instance it may run on.")] = "",
     session_id: Annotated[str, typer.Option(help="The session that it belongs to.")] = "",
-    strategy: Annotated[str, typer.Option(help="How its instance is picked.")] = "",
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="How its instance is picked: least-loaded, round-robin, geo-aware[=REGION,...], "
+            "capability-aware, fallback=STEP,..."
+        ),
+    ] = "",
     max_attempts: Annotated[int | None, typer.Option(help="Most attempts.")] = None,
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Longest time of one attempt.")
@@ -77,6 +87,7 @@ def submit(
         "countdown": countdown,
         "eta": time_of(eta),
         "capabilities": capabilities_of(capability or [], option="--capability"),
+        "prefer": capabilities_of(prefer or [], option="--prefer"),
         "region": region,
         "instance": instance,
         "session_id": session_id,

@@ -1,26 +1,21 @@
-"""Least loaded, by the power of two choices.
-
-Two candidates are drawn and the less loaded one is taken: nearly as even as looking at all of
-them, and several dispatchers with slightly old figures do not all run to the same instance
-(Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001).
-"""
+"""Least loaded: who uses the smallest share of its slots, and says that it is at ease."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
-
-from godel_tasks.policy.strategy import Candidate
+from godel_tasks.policy.strategy import Candidate, RoutingRequest, Score
 
 
 class LeastLoaded:
-    """Power of two choices over the share of slots in use."""
+    """Fills the fleet evenly, like water. Several dispatchers with slightly old figures do so, too:
+    each spreads what it has, and reserve says no where they meet."""
 
     name = "least-loaded"
 
-    def pick(self, candidates: Sequence[Candidate], rng: random.Random) -> Candidate:
-        if len(candidates) == 1:
-            return candidates[0]
-        first, second = rng.sample(range(len(candidates)), 2)
-        one, other = candidates[first], candidates[second]
-        return other if other.load < one.load else one
+    def score(self, candidate: Candidate, request: RoutingRequest) -> Score:  # noqa: ARG002
+        return 0, candidate.strain
+
+    def why(self, candidate: Candidate, request: RoutingRequest) -> str:  # noqa: ARG002
+        return candidate.strain_text()
+
+    def picked(self, candidate: Candidate, count: int, request: RoutingRequest) -> None:
+        """Its load says it all."""

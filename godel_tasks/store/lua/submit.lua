@@ -8,9 +8,9 @@
 -- letters: q queued, e exists already, c conflict, f full, p its time is past
 -- include: base index record lane settled wake
 local now_ms = clock(now)
-local t = redis.call('HMGET', tenant, 'max_queue', 'depth', 'pool', 'avg', 'inflight')
+local t = redis.call('HMGET', tenant, 'max_queue', 'depth', 'route', 'avg', 'inflight')
 if not t[1] then return {'unknown'} end
-local limit, depth, pool = tonumber(t[1]), tonumber(t[2] or '0'), t[3]
+local limit, depth, route = tonumber(t[1]), tonumber(t[2] or '0'), t[3]
 
 local specs, at = {}, 1
 for _ = 1, tonumber(n_specs) do
@@ -62,7 +62,7 @@ for n = 1, #ids do
       follows[#follows + 1] = id
       follows[#follows + 1] = follow[id]
     end
-    local class = pool .. '.' .. digest
+    local class = route .. '.' .. digest
     if deadline > 0 and (start_by == 0 or deadline < start_by) then start_by = deadline end
     if not class_counts[class] then class_counts[class] = {digest = digest, all = 0, lanes = 0} end
     class_counts[class].all = class_counts[class].all + 1
@@ -110,7 +110,7 @@ local added = queued + delayed
 if added > 0 then
   for class, count in pairs(class_counts) do
     if redis.call('HINCRBY', live, class, count.all) == count.all then
-      redis.call('HSET', classes, class, pool .. '\n' .. (specs[count.digest] or ''))
+      redis.call('HSET', classes, class, route .. '\n' .. (specs[count.digest] or ''))
     end
     if count.lanes > 0 then counted(tenant_id, class, count.lanes, count.joined) end
   end
