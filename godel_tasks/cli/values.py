@@ -9,8 +9,11 @@ from typing import Any
 
 import typer
 
-#: `gpu=yes`, `memory_gb>=16`, `model in a,b`; the longer operators first.
-_CAPABILITY = re.compile(r"\s*([A-Za-z0-9][\w.@-]*?)\s*(>=|<=|!=|=|>|<|\sin\s)\s*(.*?)\s*")
+#: `gpu=yes`, `memory_gb>=16`, `model in a,b`; `agent version >=1.2,<2`; the
+#: longer operators first.
+_CAPABILITY = re.compile(
+    r"\s*([A-Za-z0-9][\w.@-]*?)\s*(>=|<=|!=|=|>|<|\s(?:in|version)\s)\s*(.*?)\s*"
+)
 
 
 def time_of(text: str) -> float | datetime | None:
@@ -46,7 +49,7 @@ def capabilities_of(conditions: Sequence[str], *, option: str) -> dict[str, Any]
         if match is None:
             raise typer.BadParameter(
                 f"{condition!r} is no condition. Write name=value, name!=value, name>=number, "
-                "or 'name in a,b'.",
+                "'name in a,b' or 'name version >=1.2,<2'.",
                 param_hint=option,
             )
         name, operator, bound = match.group(1), match.group(2).strip(), match.group(3)

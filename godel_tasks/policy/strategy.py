@@ -88,7 +88,7 @@ class FallbackStep:
 @lru_cache(maxsize=1024)
 def spec_of_strategy(text: str) -> StrategySpec:
     name, _, items = text.partition("=")
-    return StrategySpec(name, tuple(item for item in items.split(",") if item))
+    return StrategySpec(name, tuple(items.split(",")) if items else ())
 
 
 @lru_cache(maxsize=1024)

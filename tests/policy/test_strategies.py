@@ -141,6 +141,7 @@ def test_fallback_leaves_a_step_when_nothing_of_it_has_room() -> None:
         ("least-load", "did you mean 'least-loaded'?"),
         ("least-loaded=eu", "takes no list"),
         ("geo-aware=e u", "no region's name"),
+        ("geo-aware=", "the list behind = is empty"),
         ("fallback", "has no steps"),
         ("fallback=geo-awar@eu", "did you mean 'geo-aware'?"),
         ("fallback=fallback", "unknown strategy"),

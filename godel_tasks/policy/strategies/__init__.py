@@ -60,6 +60,8 @@ def check_strategy(text: str) -> Wrong | None:
     wrong = _check_name(spec.name, strategy_names())
     if wrong is not None:
         return wrong
+    if text.endswith("="):
+        return Wrong(f"strategy {text!r}: the list behind = is empty", _HOW)
     if spec.name == Fallback.name:
         return _check_steps(text)
     if spec.name == GeoAware.name:
