@@ -9,8 +9,7 @@ from typing import Any
 
 import typer
 
-#: `gpu=yes`, `memory_gb>=16`, `model in a,b`; `agent version >=1.2,<2`; the
-#: longer operators first.
+#: `gpu=yes`, `memory_gb>=16`, `model in a,b`, `agent version >=1.2,<2`; longer operators first.
 _CAPABILITY = re.compile(
     r"\s*([A-Za-z0-9][\w.@-]*?)\s*(>=|<=|!=|=|>|<|\s(?:in|version)\s)\s*(.*?)\s*"
 )
