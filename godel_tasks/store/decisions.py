@@ -62,11 +62,13 @@ def _decision(entry_id: bytes, said: Mapping[bytes, bytes]) -> KeptDecision:
 
 
 def decision_of(
-    kept: tuple[KeptDecision, ...], *, dispatcher: str, batch: int, class_id: str
+    kept: tuple[KeptDecision, ...], *, dispatcher: str, batch: int, class_id: str, claimed_ms: int
 ) -> KeptDecision | None:
     """The decision that stands for a claim: that of its batch, else the last one before it of the
-    same dispatcher and class."""
+    same dispatcher and class. Batch 0 is of a task that was taken over: the nearest in time."""
     own = [d for d in kept if d.dispatcher == dispatcher and d.routed.class_id == class_id]
+    if batch == 0:
+        return min(own, key=lambda d: abs(d.at_ms - claimed_ms), default=None)
     for decision in own:
         if decision.first_batch <= batch <= decision.last_batch:
             return decision

@@ -73,7 +73,9 @@ def _sent(runtime: Runtime, routed: tuple[str, int, int, str], found: Explanatio
     kept: KeptDecision | None = None
     for cell in runtime.cells:
         near = runtime.store.run(cell.decisions.near(claimed_ms=claimed_ms))
-        kept = kept or decision_of(near, dispatcher=dispatcher, batch=batch, class_id=class_id)
+        kept = kept or decision_of(
+            near, dispatcher=dispatcher, batch=batch, class_id=class_id, claimed_ms=claimed_ms
+        )
     if kept is None:
         found.reason = "the decision that sent it there is not kept any more"
         return found

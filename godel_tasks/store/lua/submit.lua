@@ -8,9 +8,9 @@
 -- letters: q queued, e exists already, c conflict, f full, p its time is past
 -- include: base index record lane settled wake
 local now_ms = clock(now)
-local t = redis.call('HMGET', tenant, 'max_queue', 'depth', 'route', 'avg', 'inflight')
+local t = redis.call('HMGET', tenant, 'max_queue', 'depth', 'route', 'avg', 'inflight', 'pool')
 if not t[1] then return {'unknown'} end
-local limit, depth, route = tonumber(t[1]), tonumber(t[2] or '0'), t[3]
+local limit, depth, route = tonumber(t[1]), tonumber(t[2] or '0'), t[3] or t[6]
 
 local specs, at = {}, 1
 for _ = 1, tonumber(n_specs) do
