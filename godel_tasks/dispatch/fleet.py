@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +19,9 @@ from godel_tasks.store.registry import Fleet, SlotsReply, record_of
 
 #: Seconds between two looks at the registry.
 LOOK_EVERY_S = 0.5
-#: Every so many looks all hashes are read again, in case an event was cut from the stream.
-FULL_LOOK_EVERY = 10
+#: Within so many looks each hash is read again, a part of them at each: how full instances are, and
+#: what they say of themselves, changes without an event.
+LOOKS_OF_A_ROUND = 10
 #: Seconds that an instance which refused a delivery gets nothing new.
 COOL_OFF_S = 0.2
 
@@ -69,7 +70,9 @@ class FleetView:
         #: Rises with every change that matters to routing.
         self.version = 0
         self._newest_event = ""
-        self._looks = 0
+        #: Instances of which something newer than the snapshot was heard.
+        self._stale: set[str] = set()
+        self._round: list[str] = []
         self._last_good_look = float("-inf")
         self._unbroken_since = 0.0
         self._suitable: dict[str, tuple[int, tuple[str, ...]]] = {}
@@ -80,16 +83,14 @@ class FleetView:
             await self._ports.clock.sleep(LOOK_EVERY_S * (0.9 + 0.2 * self._ports.rng.random()))
 
     async def look(self) -> bool:
-        """Read the registry; whole hashes only when an event says that something changed. False
-        when Redis did not answer."""
+        """Read the registry: leases, and the hashes of those that events name, that are new or
+        that have their turn. False when Redis did not answer."""
         now = self._ports.clock.monotonic()
         try:
-            fleet = await self._ports.store.run(self._ports.registry.fleet())
-            self._looks += 1
-            changed = fleet.newest_event != self._newest_event
-            if changed or self._looks % FULL_LOOK_EVERY == 1:
-                await self._read(fleet)
-                self._newest_event = fleet.newest_event
+            look = self._ports.registry.fleet(since=self._newest_event)
+            fleet = await self._ports.store.run(look)
+            await self._read(fleet, self._to_read(fleet))
+            self._newest_event = fleet.newest_event
         except StoreUnavailable:
             return False
         if now - self._last_good_look > 2 * LOOK_EVERY_S + 1.0:
@@ -98,18 +99,36 @@ class FleetView:
         self._judge(fleet, now)
         return True
 
-    async def _read(self, fleet: Fleet) -> None:
+    def _to_read(self, fleet: Fleet) -> list[str]:
+        if fleet.changed is None or not self._newest_event:
+            return list(fleet.leases)
+        if not self._round:
+            self._round = list(self.members)
+        share = -(-len(self.members) // LOOKS_OF_A_ROUND)
+        turn, self._round = self._round[:share], self._round[share:]
+        stale, self._stale = self._stale, set()
+        new = [instance_id for instance_id in fleet.leases if instance_id not in self.members]
+        wanted = dict.fromkeys([*fleet.changed, *sorted(stale), *turn, *new])
+        return [instance_id for instance_id in wanted if instance_id in fleet.leases]
+
+    async def _read(self, fleet: Fleet, instance_ids: Sequence[str]) -> None:
         registry = self._ports.registry
         commands: list[Command[Any]] = []
-        for instance_id in fleet.leases:
+        for instance_id in instance_ids:
             commands.append(registry.fields(instance_id=instance_id))
             commands.extend(registry.slots_used(instance_id=instance_id))
-        replies = await self._ports.store.pipeline(commands)
-        for i, (instance_id, lease_until) in enumerate(fleet.leases.items()):
+        if not commands:
+            return
+        try:
+            replies = await self._ports.store.pipeline(commands)
+        except StoreUnavailable:
+            self._stale.update(instance_ids)
+            raise
+        for i, instance_id in enumerate(instance_ids):
             fields, held, orphaned = replies[3 * i : 3 * i + 3]
             if "generation" not in fields:
                 continue
-            record = record_of(instance_id, fields, lease_until)
+            record = record_of(instance_id, fields, fleet.leases[instance_id])
             known = self.members.get(instance_id)
             if known is None:
                 known = self.members[instance_id] = Member(record)
@@ -143,7 +162,7 @@ class FleetView:
                 self._restate(member, InstanceStatus.DEAD)
                 self._on_lost(instance_id, "its heartbeats stopped")
             elif not dead and member.record.status is InstanceStatus.DEAD:
-                self._newest_event = ""
+                self._stale.add(instance_id)
 
     def _restate(self, member: Member, status: InstanceStatus) -> None:
         member.record = replace(member.record, status=status)
@@ -220,7 +239,7 @@ class FleetView:
             return
         member.used = reply.used
         if reply.status != member.record.status or reply.generation != member.record.generation:
-            self._newest_event = ""
+            self._stale.add(instance_id)
 
     def cool(self, instance_id: str) -> None:
         """It refused a delivery: leave it alone for a moment."""

@@ -26,11 +26,13 @@ from godel_tasks.store.keys import REGISTRY_EVENTS, REGISTRY_INSTANCES, Instance
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """One look at the registry: Redis's time, the newest event's id, lease ends (ms) by id."""
+    """One look at the registry: Redis's time, the newest event's id, lease ends (ms) by id, and the
+    instances that events since the last look name; None where some may have been missed."""
 
     now_ms: int
     newest_event: str
     leases: dict[str, int]
+    changed: tuple[str, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,15 +234,17 @@ class RegistryCommands:
         """Let the hash of a dead instance go by itself after a while."""
         return plain("PEXPIRE", InstanceKeys.of(instance_id).info, after_ms, decode=int)
 
-    def fleet(self) -> Command[Fleet]:
+    def fleet(self, *, since: str = "") -> Command[Fleet]:
+        """`since` is the newest event of the look before; "" asks for no events."""
         return call(
             "fleet",
             keys=[REGISTRY_INSTANCES, REGISTRY_EVENTS],
-            args=[self.now_ms()],
+            args=[self.now_ms(), since],
             decode=lambda reply: Fleet(
                 int(reply[0]),
                 text(reply[1]),
                 {name: int(float(end)) for name, end in pairs(reply[2]).items()},
+                tuple(map(text, reply[3])) if isinstance(reply[3], list) else None,
             ),
         )
 
