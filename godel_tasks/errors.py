@@ -35,6 +35,9 @@ call again may help (`retryable`).
     │   ├── InstallFailed      OpenClaw could not be installed here, or is not
     │   ├── GatewayFailed      its process did not come up, or would not end
     │   └── Unsupported        this driver or provider cannot do that
+    ├── ScalingError           about the scaling of a pool
+    │   ├── InvalidScalingPolicy
+    │   └── UnknownScalingPolicy
     ├── StoreError             Redis
     │   ├── StoreUnavailable
     │   ├── StoreVersionError
@@ -246,6 +249,25 @@ class GatewayFailed(InstanceError):
 
 class Unsupported(InstanceError):
     """This driver or provider cannot do that."""
+
+
+class ScalingError(GodelError):
+    """About the scaling of a pool."""
+
+
+class InvalidScalingPolicy(ScalingError):
+    """A scaling policy is wrong. `problems` lists every one of them, a line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(
+            "the scaling policy is wrong:\n  " + "\n  ".join(problems),
+            hint="correct what is listed; nothing was changed",
+        )
+        self.problems = problems
+
+
+class UnknownScalingPolicy(ScalingError):
+    """No scaling policy is set for that pool."""
 
 
 class StoreError(GodelError):
