@@ -38,6 +38,9 @@ call again may help (`retryable`).
     ├── ScalingError           about the scaling of a pool
     │   ├── InvalidScalingPolicy
     │   └── UnknownScalingPolicy
+    ├── BreakerError           about a circuit breaker
+    │   ├── InvalidBreaker     a setting of it is out of range
+    │   └── CircuitOpenError   it lets nothing through now: retry_after_s, fallback
     ├── StoreError             Redis
     │   ├── StoreUnavailable
     │   ├── StoreVersionError
@@ -268,6 +271,33 @@ class InvalidScalingPolicy(ScalingError):
 
 class UnknownScalingPolicy(ScalingError):
     """No scaling policy is set for that pool."""
+
+
+class BreakerError(GodelError):
+    """About a circuit breaker."""
+
+
+class InvalidBreaker(BreakerError):
+    """A setting of the breaker is out of range."""
+
+
+class CircuitOpenError(BreakerError):
+    """The breaker lets nothing through now; the operation was not begun. `fallback` is what the
+    breaker was told to say meanwhile; `retry_after_s` is 0.0 where it is not known."""
+
+    retryable = True
+
+    def __init__(
+        self, name: str, reason: str, *, retry_after_s: float = 0.0, fallback: str = ""
+    ) -> None:
+        super().__init__(
+            fallback or f"the circuit breaker {name!r} lets nothing through: {reason}",
+            hint=f"try again in {retry_after_s:.1f} s" if retry_after_s else "try again later",
+        )
+        self.name = name
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+        self.fallback = fallback
 
 
 class StoreError(GodelError):

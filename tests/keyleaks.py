@@ -19,6 +19,7 @@ QUIET = frozenset(
     {"tenant", "tenants", "meta", "leases", "gone", "batches", "settles", "sleepers"}
     | {"dead", "dead_at", "dead_classes", "decisions"}
     | {"info", "instances", "events", "cells"}
+    | {"breaker", "breakers"}
 )
 
 
@@ -57,6 +58,8 @@ _OTHERS = {
     "instances": "zset",
     "events": "stream",
     "cells": "hash",
+    "breaker": "hash",
+    "breakers": "set",
 }
 
 

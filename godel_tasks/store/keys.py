@@ -41,10 +41,17 @@ Cell, `godel:{cNN}:`...
 Instance, `godel:{i:<id>}:`...: info (hash: static and reported fields, generation, status, drain,
 and where dispatchers register it: boot_id, strays_aborted, attendant, attendant_until; has
 a day to live until it is attended, and control drops it an hour after the instance died), slots
-(hash: one field per running task or reservation), orphans (hash: slot → attempt that may still run).
+(hash: one field per running task or reservation), orphans (hash: slot → attempt that may still run),
+breaker (as below).
+
+Breaker, `godel:{i:<id>}:breaker` of an instance, `godel:{b:<name>}:breaker` of anything else (hash:
+state, window, reporters, permits; lua/lib/breaker.lua has its fields; goes a day after it was used
+last, but what a person forced stays until it is lifted; written by the breaker_* scripts and, for
+instances, by slots and register).
 
 Registry, `godel:{registry}:`...: instances (zset: id → lease end), events (stream, about 1,000),
-cells (hash: tenant → cell, when there are several).
+cells (hash: tenant → cell, when there are several), breakers (set: names of breakers that are no
+instance's; whoever lists them takes out what is gone).
 
 Results are Celery's own keys, `celery-task-meta-<id>`, with the TTL `GODEL_RESULT_EXPIRES_S`.
 """
@@ -117,10 +124,25 @@ class InstanceKeys:
     def orphans(self) -> str:
         return self.prefix + "orphans"
 
+    @property
+    def breaker(self) -> str:
+        return self.prefix + "breaker"
+
 
 REGISTRY_INSTANCES = _PREFIX + "{registry}:instances"
 REGISTRY_EVENTS = _PREFIX + "{registry}:events"
 REGISTRY_CELLS = _PREFIX + "{registry}:cells"
+REGISTRY_BREAKERS = _PREFIX + "{registry}:breakers"
+
+#: Names of instances' breakers begin so; those of what stands behind instances with `provider:`.
+INSTANCE_BREAKER = "instance:"
+
+
+def breaker_key(name: str) -> str:
+    """The key of a breaker; an instance's lies with the instance, so that reserve can look at it."""
+    if name.startswith(INSTANCE_BREAKER):
+        return InstanceKeys.of(name.removeprefix(INSTANCE_BREAKER)).breaker
+    return f"{_PREFIX}{{b:{name}}}:breaker"
 
 
 def result_key(task_id: str) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from godel_tasks.domain.breaker import BreakerConfig, BreakerState
 from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics
 from godel_tasks.domain.routing import Routed
 from godel_tasks.domain.task import TaskState
+from godel_tasks.store.breakers import BreakerCommands
 from godel_tasks.store.deadletters import DeadLetterCommands
 from godel_tasks.store.decisions import DecisionCommands
 from godel_tasks.store.executor import SyncExecutor, connect_sync
@@ -89,5 +91,16 @@ def test_every_script_runs_on_a_cluster(clustered: Cell, monkeypatch: pytest.Mon
     cell.run(registry.depart(instance_id="gw-1"))
     routed = Routed("shared.0", "least-loaded", "", {}, (), 0, (), 0)
     cell.run(DecisionCommands().put(dispatcher="d1", first_batch=1, last_batch=1, routed=routed))
+    # And breakers of the instance and of what stands behind it open, are probed and forced
+    breakers = BreakerCommands(lambda: cell.now)
+    for name in ("instance:gw-1", "provider:acme/large"):
+        told = breakers.report(
+            name, config=BreakerConfig(), reporter="d1", outcomes="fffff", live=1
+        )
+        assert cell.run(told).snapshot.state is BreakerState.OPEN
+        cell.pass_time(5000)
+        assert cell.run(breakers.acquire(name, permits=["d1/1"])).granted == 1
+        assert cell.run(breakers.read(name)).permits_left == 2
+        cell.run(breakers.force(name, state=None, who="ops"))
     # Then every script has run, and none crossed a slot
     assert set(script_names()) - NOT_IN_A_CELL - ran == set()
