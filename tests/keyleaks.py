@@ -18,6 +18,7 @@ from godel_tasks.store import keys as key_table
 QUIET = frozenset(
     {"tenant", "tenants", "meta", "leases", "gone", "batches", "settles", "sleepers"}
     | {"dead", "dead_at", "dead_classes", "decisions"}
+    | {"scaling", "scaling_leader"}
     | {"info", "instances", "events", "cells"}
     | {"breaker", "breakers"}
 )

@@ -53,6 +53,15 @@ Registry, `godel:{registry}:`...: instances (zset: id → lease end), events (st
 cells (hash: tenant → cell, when there are several), breakers (set: names of breakers that are no
 instance's; whoever lists them takes out what is gone).
 
+Scaling, `godel:{registry}:`...
+
+| key | type | holds | TTL | written by | read by |
+|---|---|---|---|---|---|
+| scaling | hash | pool → its policy | none: lives as long as the policy | put_policies, drop_policy | autoscaler, CLI |
+| scaling_state | hash | pool → what decisions remember; spawns and drains under way | none: dropped once there is no policy and nothing under way | record_scaling | autoscaler, CLI |
+| scaling_leader | hash | owner, token, until_ms of who decides | none: three fields | lead_scaling | record_scaling |
+| ~scaling_history:<pool> | stream | decisions with their inputs, and acts; about 2,000 | 30 days after the last one | record_scaling | CLI |
+
 Results are Celery's own keys, `celery-task-meta-<id>`, with the TTL `GODEL_RESULT_EXPIRES_S`.
 """
 
@@ -133,6 +142,9 @@ REGISTRY_INSTANCES = _PREFIX + "{registry}:instances"
 REGISTRY_EVENTS = _PREFIX + "{registry}:events"
 REGISTRY_CELLS = _PREFIX + "{registry}:cells"
 REGISTRY_BREAKERS = _PREFIX + "{registry}:breakers"
+REGISTRY_SCALING = _PREFIX + "{registry}:scaling"
+REGISTRY_SCALING_STATE = _PREFIX + "{registry}:scaling_state"
+REGISTRY_SCALING_LEADER = _PREFIX + "{registry}:scaling_leader"
 
 #: Names of instances' breakers begin so; those of what stands behind instances with `provider:`.
 INSTANCE_BREAKER = "instance:"
@@ -143,6 +155,11 @@ def breaker_key(name: str) -> str:
     if name.startswith(INSTANCE_BREAKER):
         return InstanceKeys.of(name.removeprefix(INSTANCE_BREAKER)).breaker
     return f"{_PREFIX}{{b:{name}}}:breaker"
+
+
+def scaling_history(pool: str) -> str:
+    """Decisions about a pool's size, and what was done."""
+    return f"{_PREFIX}{{registry}}:scaling_history:{pool}"
 
 
 def result_key(task_id: str) -> str:
