@@ -14,6 +14,7 @@ from godel_tasks.store.breakers import BreakerCommands
 from godel_tasks.store.deadletters import DeadLetterCommands
 from godel_tasks.store.decisions import DecisionCommands
 from godel_tasks.store.executor import SyncExecutor, connect_sync
+from godel_tasks.store.scaling import ScalingCommands
 from tests.cell import Cell, back, hold, retry, success
 from tests.keyleaks import leaks
 from tests.store.lua_text import script_names
@@ -102,5 +103,8 @@ def test_every_script_runs_on_a_cluster(clustered: Cell, monkeypatch: pytest.Mon
         assert cell.run(breakers.acquire(name, permits=["d1/1"])).granted == 1
         assert cell.run(breakers.read(name)).permits_left == 2
         cell.run(breakers.force(name, state=None, who="ops"))
+    scaling = ScalingCommands()
+    token = cell.run(scaling.lead(owner="a", lease_ms=1000)).token
+    assert cell.run(scaling.record(token=token, pool="shared", state=None))
     # Then every script has run, and none crossed a slot
     assert set(script_names()) - NOT_IN_A_CELL - ran == set()
