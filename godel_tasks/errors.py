@@ -25,6 +25,10 @@ call again may help (`retryable`).
     ├── TenantError            about a tenant's settings
     │   ├── InvalidTenant
     │   └── TenantExists
+    ├── PoolError              about a pool's declaration
+    │   ├── InvalidPool
+    │   ├── UnknownPool
+    │   └── PoolExists
     ├── InstanceError          about an instance, or the way to it
     │   ├── InstanceUnavailable
     │   ├── UnknownInstance
@@ -34,6 +38,7 @@ call again may help (`retryable`).
     │   ├── MissingScope       its credentials do not allow that
     │   ├── InstallFailed      OpenClaw could not be installed here, or is not
     │   ├── GatewayFailed      its process did not come up, or would not end
+    │   ├── SpawnFailed        an instance was made and did not come up; nothing of it is left
     │   └── Unsupported        this driver or provider cannot do that
     ├── ScalingError           about the scaling of a pool
     │   ├── InvalidScalingPolicy
@@ -190,6 +195,22 @@ class TenantExists(TenantError):
     """A tenant of that name exists already."""
 
 
+class PoolError(GodelError):
+    """About a pool's declaration."""
+
+
+class InvalidPool(PoolError):
+    """A field of the pool, or an option of its template, is out of range or of the wrong kind."""
+
+
+class UnknownPool(PoolError):
+    """No pool of that name was declared."""
+
+
+class PoolExists(PoolError):
+    """A pool of that name was declared already, or changed meanwhile."""
+
+
 class InstanceError(GodelError):
     """About an instance, or the way to it."""
 
@@ -248,6 +269,11 @@ class InstallFailed(InstanceError):
 
 class GatewayFailed(InstanceError):
     """A gateway's process did not come up, or would not end. The message carries its last words."""
+
+
+class SpawnFailed(InstanceError):
+    """An instance was to be made and did not come up, or would not end. The message carries its
+    last words."""
 
 
 class Unsupported(InstanceError):

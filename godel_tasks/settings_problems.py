@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 #: Names that begin like a setting's and mean something else.
-OTHER_NAMES = frozenset({"CONFIG", "DEBUG", "DEMO_HOLD", "OPENCLAW_DIR"})
+OTHER_NAMES = frozenset({"CONFIG", "DEBUG", "DEMO_HOLD", "INSTANCE_FOLDER", "OPENCLAW_DIR"})
 
 
 class WrongKind(ValueError):

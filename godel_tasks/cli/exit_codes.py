@@ -7,7 +7,7 @@
 | 2 | the command line is wrong | read `--help` |
 | 3 | the settings are wrong | correct what is listed |
 | 4 | refused: a value is wrong; nothing was written | correct it |
-| 5 | no such task, tenant or instance | look at the list |
+| 5 | no such task, tenant, pool or instance | look at the list |
 | 6 | it does not fit what is there (taken, in another state) | look with `show` |
 | 7 | not now: a full queue, nothing that could run it, not settled yet | try again later |
 | 8 | a task ended without success | look with `godel tasks show` |
@@ -38,13 +38,16 @@ EXIT_CODES: dict[type[BaseException], int] = {
     errors.SubmitError: 4,
     errors.InvalidTenant: 4,
     errors.InvalidScalingPolicy: 4,
+    errors.InvalidPool: 4,
     errors.UnknownTenant: 5,
     errors.TaskNotFound: 5,
     errors.UnknownInstance: 5,
     errors.UnknownScalingPolicy: 5,
+    errors.UnknownPool: 5,
     errors.TaskConflict: 6,
     errors.TaskStateConflict: 6,
     errors.TenantExists: 6,
+    errors.PoolExists: 6,
     errors.QueueFull: 7,
     errors.Unroutable: 7,
     errors.TaskNotSettled: 7,

@@ -21,6 +21,7 @@ from godel_tasks.domain.instance import DEFAULT_POOL, InstanceConfig
 from godel_tasks.instances.handlers import load_handler
 from godel_tasks.instances.server.process import InstanceProcess, ProcessOptions
 from godel_tasks.instances.server.run import serve_until_told
+from godel_tasks.openclaw.folder import write_private
 from godel_tasks.process import loop_factory, spare_start_up
 from godel_tasks.settings import Settings, load_settings
 
@@ -66,6 +67,13 @@ def instance(
     drain_timeout: Annotated[
         float | None, typer.Option(min=0, help="Seconds. Default: GODEL_DRAIN_TIMEOUT_S.")
     ] = None,
+    provider: Annotated[
+        str, typer.Option(help="Who starts and stops it, as the registry is to name it.")
+    ] = "static",
+    announce_in: Annotated[
+        Path | None,
+        typer.Option("--announce", help="Write where it listens into this file, as JSON, too."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve a Python function as an instance, and register it.
@@ -84,6 +92,7 @@ def instance(
         pool=pool,
         capabilities=_capabilities(capability or []),
         workspace_dir=str(Path.cwd()),
+        provider=provider,
     )
     options = ProcessOptions(
         instances=_numbered(base, count),
@@ -100,6 +109,8 @@ def instance(
     def announce(process: InstanceProcess) -> None:
         ids = [config.instance_id for config in options.instances]
         facts = {"endpoint": process.endpoint, "handler": handler, "capacity": capacity}
+        if announce_in is not None:
+            write_private(announce_in, {"instances": ids, **facts})
         line = "instance {} listens on {endpoint}, serves {handler}, capacity {capacity}"
         spare_start_up()
         print(

@@ -15,10 +15,34 @@ from godel_tasks.errors import Unsupported
 
 
 class Provider(ABC):
-    """Starts and stops the processes behind instances, and makes and removes them."""
+    """Starts and stops the processes behind instances, and makes and removes them.
+
+    Whoever makes instances through it is `fleet.InstanceManager`, which writes down what it makes
+    before it does, waits until the instance is registered and healthy, and registers those whose
+    driver's instances do not register by themselves. So a provider needs no store.
+    """
 
     #: As the registry's `provider` field names it.
     name: str
+
+    @property
+    def place(self) -> str:
+        """Where it looks: instances of another place are none of its business. "" for a provider
+        that sees the same from everywhere; `<host>:<folder>` for one that sees a machine."""
+        return ""
+
+    def check(self, template: InstanceTemplate) -> None:
+        """Look at a template without making anything; no I/O.
+
+        Raises:
+            Unsupported: this provider makes none, or none of this driver.
+            InvalidPool: an option is unknown (with the nearest name), missing or wrong.
+        """
+        raise Unsupported(
+            f"the provider {self.name!r} makes no instances, so pool {template.pool!r} can have "
+            "no template of it",
+            hint="use a provider that can: process, docker or kubernetes",
+        )
 
     @abstractmethod
     async def start(self, config: InstanceConfig) -> None:
@@ -37,18 +61,28 @@ class Provider(ABC):
         """As `start`, to stop it and start it again."""
 
     async def spawn(self, template: InstanceTemplate, instance_id: str) -> None:
-        """Make an instance and start it; it registers (or is registered) under this id. Idempotent
-        by the id: one that is there already is left alone.
+        """Make an instance and start it; it registers under this id, or the manager registers it as
+        `provided()` says. Idempotent by the id: one that is there already is left alone. An
+        instance that registers by itself is to name this provider (`godel instance --provider`).
 
         Raises:
             Unsupported: this provider makes none.
-            InstanceError: it could not be made; nothing of it is left behind.
+            InvalidPool: as `check`.
+            InstanceError: it could not be made; nothing of it is left behind, and the message has
+                its last words.
         """
         self._cannot("make instances", template.pool, instance_id)
 
-    async def remove(self, instance_id: str) -> None:
-        """Stop it and remove what it was made of; idempotent. Whoever wants its work finished
-        drains it first.
+    async def remove(
+        self,
+        instance_id: str,
+        *,
+        grace_s: float | None = None,  # noqa: ARG002
+    ) -> None:
+        """Stop it and remove what it was made of; idempotent, and no error when it is unknown.
+
+        It is asked to end and has `grace_s` seconds for it (None: its own limit; 0: it is ended at
+        once). Whoever wants its work finished drains it first.
 
         Raises:
             Unsupported: this provider removes none.
@@ -56,9 +90,19 @@ class Provider(ABC):
         self._cannot("remove instances", "", instance_id)
 
     async def provided(self, pool: str = "") -> Sequence[ProvidedInstance]:  # noqa: ARG002
-        """The instances that this provider made, of one pool or of all; how a Godel that was
-        started anew finds what runs already."""
+        """The instances that this provider made (by `spawn`, no others), of one pool or of all;
+        how a Godel that was started anew finds what runs already. What is only half made is among
+        them, not running, so that it can be removed."""
         return ()
+
+    async def last_words(self, instance_id: str) -> str:  # noqa: ARG002
+        """The end of what it has printed, for errors about it; "" where nothing is known."""
+        return ""
+
+    async def tend(self) -> int:
+        """What is to be done now and then for instances that run: logs that have grown are cut.
+        Returns how many were."""
+        return 0
 
     def _cannot(self, act: str, pool: str, instance_id: str) -> NoReturn:
         of_pool = f" of pool {pool!r}" if pool else ""

@@ -36,6 +36,10 @@ class Folder:
         return self.path.name
 
     @property
+    def mark(self) -> tuple[str, str]:
+        return self.MARK, str(self.state)
+
+    @property
     def spec(self) -> Path:
         return self.path / "gateway.json"
 

@@ -6,12 +6,9 @@ import asyncio
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import psutil
 
 from godel_tasks.errors import GatewayFailed
 from godel_tasks.openclaw import processes, template
@@ -97,7 +94,7 @@ class Gateway:
             main = processes.main_process(self.folder)
             ran = [main] if main else processes.every_process(self.folder)
             processes.send(ran, signal.SIGTERM)
-            await _gone(ran, self.patience.stop_s)
+            await processes.gone(ran, self.patience.stop_s)
             await self._kill()
             return bool(ran)
 
@@ -131,16 +128,16 @@ class Gateway:
         main = processes.main_process(self.folder)
         if main is not None:
             processes.send([main], signal.SIGKILL)
-            await _gone([main], KILL_TIMEOUT_S)
+            await processes.gone([main], KILL_TIMEOUT_S)
         await self._end_rest()
         processes.forget(self.folder)
         forget_locks(self.folder)
 
     async def _end_rest(self) -> None:
         rest = processes.every_process(self.folder)
-        left = await _gone(rest, self.patience.helpers_s)
+        left = await processes.gone(rest, self.patience.helpers_s)
         processes.send(left, signal.SIGKILL)
-        left = await _gone(left, KILL_TIMEOUT_S)
+        left = await processes.gone(left, KILL_TIMEOUT_S)
         if left:
             pids = ", ".join(str(process.pid) for process in left)
             raise self._failed(f"has processes that do not end: {pids}", "end them by hand")
@@ -156,31 +153,9 @@ def _spawn(spec: Spec, folder: Folder, command: Sequence[str]) -> subprocess.Pop
     env = template.environment(spec, folder, os.environ)
     if folder.console.exists() and folder.console.stat().st_size > CONSOLE_BYTES:
         folder.console.unlink()
-    fd = os.open(folder.console, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(fd, "ab") as console:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-            cwd=folder.workspace,
-            env=env,
-            start_new_session=True,  # it outlives the command, and the terminal's Ctrl-C
-            umask=0o077,
-        )
-    # Waited for whenever it ends: it would stay a zombie for as long as this process lives.
-    threading.Thread(target=child.wait, name=f"reap-{child.pid}", daemon=True).start()
-    return child
-
-
-async def _gone(ran: Sequence[psutil.Process], timeout_s: float) -> list[psutil.Process]:
-    """Wait for their end; those that are left after `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        left = [process for process in ran if processes.running(process)]
-        if not left or time.monotonic() > deadline:
-            return left
-        await asyncio.sleep(POLL_S / 2)
+    return processes.spawn(
+        command, cwd=folder.workspace, env=env, output=folder.console, umask=0o077
+    )
 
 
 def _ended(code: int) -> tuple[str, str]:

@@ -179,8 +179,10 @@ async def test_what_it_does_not_know_is_refused(site: Site, tmp_path: Path) -> N
         await site.provider().start(replace(site.config, instance_id="gw-2"))
     with pytest.raises(UnknownInstance):
         await ProcessProvider(tmp_path / "other").stop(site.config)
-    with pytest.raises(Unsupported, match="'grpc'"):
+    with pytest.raises(UnknownInstance, match="'gw-1'"):
         await site.provider().start(replace(site.config, driver="grpc"))
+    with pytest.raises(Unsupported, match="did you mean 'grpc'"):
+        await site.provider().start(replace(site.config, driver="grcp"))
 
 
 async def test_the_lock_files_that_it_keeps_in_tmp_go_with_it(site: Site) -> None:

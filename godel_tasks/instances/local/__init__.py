@@ -1,0 +1,1 @@
+"""Instances of `godel instance` that a provider makes as processes of this machine."""
