@@ -21,6 +21,7 @@ QUIET = frozenset(
     | {"scaling", "scaling_leader"}
     | {"info", "instances", "events", "cells"}
     | {"breaker", "breakers"}
+    | {"pools"}
 )
 
 
@@ -61,6 +62,9 @@ _OTHERS = {
     "cells": "hash",
     "breaker": "hash",
     "breakers": "set",
+    "pools": "hash",
+    "made": "hash",
+    "tending": "string",
 }
 
 

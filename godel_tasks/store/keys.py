@@ -62,6 +62,14 @@ Scaling, `godel:{registry}:`...
 | scaling_leader | hash | owner, token, until_ms of who decides | none: three fields | lead_scaling | record_scaling |
 | ~scaling_history:<pool> | stream | decisions with their inputs, and acts; about 2,000 | 30 days after the last one | record_scaling | CLI |
 
+Lifecycle, `godel:{registry}:`...
+
+| key | type | holds | TTL | written by | read by |
+|---|---|---|---|---|---|
+| pools | hash | pool → its declaration | none: lives as long as the pool | swap_field | manager, autoscaler, CLI |
+| made | hash | id → what is to become of an instance that was made for a pool | none: written before it is made, dropped when it is removed | swap_field | manager, CLI |
+| tending | string | who looks after what was made | 30 s | hold | hold |
+
 Results are Celery's own keys, `celery-task-meta-<id>`, with the TTL `GODEL_RESULT_EXPIRES_S`.
 """
 
@@ -141,6 +149,9 @@ class InstanceKeys:
 REGISTRY_INSTANCES = _PREFIX + "{registry}:instances"
 REGISTRY_EVENTS = _PREFIX + "{registry}:events"
 REGISTRY_CELLS = _PREFIX + "{registry}:cells"
+REGISTRY_POOLS = _PREFIX + "{registry}:pools"
+REGISTRY_MADE = _PREFIX + "{registry}:made"
+REGISTRY_TENDING = _PREFIX + "{registry}:tending"
 REGISTRY_BREAKERS = _PREFIX + "{registry}:breakers"
 REGISTRY_SCALING = _PREFIX + "{registry}:scaling"
 REGISTRY_SCALING_STATE = _PREFIX + "{registry}:scaling_state"

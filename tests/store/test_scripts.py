@@ -122,6 +122,7 @@ def test_the_key_table_knows_every_fixed_and_derived_key() -> None:
     aliases = {"outbox_shared", "outbox_dead", "outbox_from", "outbox_own", "held_dead", "held_own"}
     aliases |= {"cancels_dead", "cancels_own", "instances", "fleet_events", "info", "slots"}
     aliases |= {"orphans", "breaker", "..."}
+    aliases |= {"fields", "lease"}
     for name in SCRIPTS:
         script = LuaFile.read(name)
         if "..." in script.field("KEYS"):
