@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from godel_tasks.domain.instance import InstanceConfig, InstanceStatus
+from godel_tasks.store.command import Command
 from godel_tasks.store.executor import SyncExecutor
 from godel_tasks.store.registry import RegistryCommands
 
@@ -22,19 +23,11 @@ class RegistryAccess(Protocol):
 def register_instance(runtime: RegistryAccess, config: InstanceConfig, *, lease_ms: int = 0) -> int:
     """Register it; its new generation. With a lease of 0 it counts as dead until the first
     dispatcher reaches it: the lease of a gateway is the dispatchers' to give."""
-    registry, store = runtime.registry, runtime.store
-    generation = store.run(registry.register(config))
-    if not lease_ms:
-        # Or it would be given work before what it runs by itself is looked at.
-        status = InstanceStatus.DEAD
-        store.run(registry.set_status(instance_id=config.instance_id, status=status))
-    store.run(
-        registry.attend(
-            instance_ids=[config.instance_id], lease_ms=lease_ms, event="instance.registered"
-        )
-    )
-    store.run(registry.keep(instance_id=config.instance_id))
-    return generation
+    generation, *_ = [
+        runtime.store.run(command)
+        for command in registration(runtime.registry, config, lease_ms=lease_ms)
+    ]
+    return int(generation)
 
 
 def drain_gateway(runtime: RegistryAccess, instance_id: str) -> bool:
@@ -48,6 +41,25 @@ def drain_gateway(runtime: RegistryAccess, instance_id: str) -> bool:
 
 def deregister_instance(runtime: RegistryAccess, instance_id: str) -> None:
     """Take it out of the registry; idempotent."""
-    registry, store = runtime.registry, runtime.store
-    store.run(registry.depart(instance_id=instance_id))
-    store.run(registry.forget(instance_id=instance_id))
+    for command in deregistration(runtime.registry, instance_id):
+        runtime.store.run(command)
+
+
+def registration(
+    registry: RegistryCommands, config: InstanceConfig, *, lease_ms: int = 0
+) -> list[Command[Any]]:
+    """What `register_instance` says to the store, one after the other; the generation first."""
+    name = config.instance_id
+    # Or it would be given work before what it runs by itself is looked at.
+    dead = [registry.set_status(instance_id=name, status=InstanceStatus.DEAD)]
+    return [
+        registry.register(config),
+        *([] if lease_ms else dead),
+        registry.attend(instance_ids=[name], lease_ms=lease_ms, event="instance.registered"),
+        registry.keep(instance_id=name),
+    ]
+
+
+def deregistration(registry: RegistryCommands, instance_id: str) -> list[Command[Any]]:
+    """What `deregister_instance` says to the store, one after the other."""
+    return [registry.depart(instance_id=instance_id), registry.forget(instance_id=instance_id)]

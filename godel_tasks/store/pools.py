@@ -7,7 +7,7 @@ thing at once one goes on and the other one sees that it came late.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -26,9 +26,10 @@ class Stored(Generic[T]):
     value: T
     raw: str
 
-    def but(self, **changes: Any) -> Stored[T]:
-        """What to swap it for."""
-        return Stored(replace(self.value, **changes), self.raw)  # type: ignore[type-var]
+    @classmethod
+    def of(cls, value: T) -> Stored[T]:
+        """As it stands in the hash once it was written."""
+        return cls(value, _encode(value))
 
 
 def _encode(value: Any) -> str:
@@ -94,8 +95,3 @@ class PoolCommands:
             args=[holder, lease_ms],
             decode=lambda reply: int(reply) == 1,
         )
-
-
-def encoded(made: MadeInstance) -> str:
-    """As it stands in the hash, to swap it again."""
-    return _encode(made)

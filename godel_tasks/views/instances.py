@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from godel_tasks.domain.instance import InstanceConfig, InstanceRecord, InstanceStatus
 from godel_tasks.errors import UnknownInstance
 from godel_tasks.store.command import Command
-from godel_tasks.store.registry import record_of
+from godel_tasks.store.registry import RegistryCommands, record_of
 
 if TYPE_CHECKING:
     from godel_tasks.runtime import Runtime
@@ -60,12 +60,21 @@ def unknown_instance(instance_id: str, known: Sequence[str]) -> UnknownInstance:
 
 
 def _read(runtime: Runtime, leases: dict[str, int], now_ms: int) -> list[InstanceView]:
-    registry = runtime.registry
+    replies = runtime.store.pipeline(view_commands(runtime.registry, leases))
+    return views_of(leases, replies, now_ms)
+
+
+def view_commands(registry: RegistryCommands, instance_ids: Iterable[str]) -> list[Command[Any]]:
+    """What is to be asked for `views_of`."""
     commands: list[Command[Any]] = []
-    for instance_id in leases:
+    for instance_id in instance_ids:
         commands.append(registry.fields(instance_id=instance_id))
         commands.extend(registry.slots_used(instance_id=instance_id))
-    replies = runtime.store.pipeline(commands)
+    return commands
+
+
+def views_of(leases: Mapping[str, int], replies: Sequence[Any], now_ms: int) -> list[InstanceView]:
+    """The instances of these registry leases, from the replies to `view_commands`."""
     views = []
     for i, (instance_id, lease_until) in enumerate(leases.items()):
         fields, held, orphaned = replies[3 * i : 3 * i + 3]
