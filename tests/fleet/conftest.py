@@ -59,7 +59,7 @@ class House:
             "drain_timeout_s": "2",
             "ready_s": "30",
         }
-        options |= changes.pop("options", {})  # type: ignore[arg-type, call-overload]
+        options |= changes.pop("options", {})  # type: ignore[call-overload]
         template = InstanceTemplate(pool, options=options)
         config = PoolConfig(pool, template, **changes)  # type: ignore[arg-type]
         commands = PoolCommands()
