@@ -62,9 +62,6 @@ _OTHERS = {
     "cells": "hash",
     "breaker": "hash",
     "breakers": "set",
-    "pools": "hash",
-    "made": "hash",
-    "tending": "string",
 }
 
 
