@@ -15,9 +15,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from godel_tasks.breakers import CircuitBreaker, CircuitBreakerDelegate
     from godel_tasks.celery import app, submit_task
+    from godel_tasks.domain.breaker import BreakerConfig
     from godel_tasks.errors import (
         AttemptUncertain,
+        CircuitOpenError,
         GodelError,
         InvalidTask,
         PayloadNotSerializable,
@@ -41,12 +44,18 @@ if TYPE_CHECKING:
     from godel_tasks.submission import Submission
 
 _HOMES = {
+    "godel_tasks.breakers": (
+        "CircuitBreaker",
+        "CircuitBreakerDelegate",
+    ),
+    "godel_tasks.domain.breaker": ("BreakerConfig",),
     "godel_tasks.celery": (
         "app",
         "submit_task",
     ),
     "godel_tasks.errors": (
         "AttemptUncertain",
+        "CircuitOpenError",
         "GodelError",
         "InvalidTask",
         "PayloadNotSerializable",
@@ -90,6 +99,10 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "AttemptUncertain",
+    "BreakerConfig",
+    "CircuitBreaker",
+    "CircuitBreakerDelegate",
+    "CircuitOpenError",
     "GodelError",
     "GodelResult",
     "InvalidTask",

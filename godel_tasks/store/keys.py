@@ -157,8 +157,9 @@ REGISTRY_SCALING = _PREFIX + "{registry}:scaling"
 REGISTRY_SCALING_STATE = _PREFIX + "{registry}:scaling_state"
 REGISTRY_SCALING_LEADER = _PREFIX + "{registry}:scaling_leader"
 
-#: Names of instances' breakers begin so; those of what stands behind instances with `provider:`.
+#: How names of instances' breakers begin, and of those of what stands behind instances.
 INSTANCE_BREAKER = "instance:"
+PROVIDER_BREAKER = "provider:"
 
 
 def breaker_key(name: str) -> str:
