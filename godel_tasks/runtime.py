@@ -88,8 +88,14 @@ class RedisRegistrar:
         generations = await self._executor.pipeline(
             [self._registry.register(config) for config in configs]
         )
+        registered = list(zip(configs, generations, strict=True))
+        await self._executor.pipeline(
+            [
+                self._registry.enlist(config, generation=generation, lease_ms=self._lease_ms)
+                for config, generation in registered
+            ]
+        )
         ids = [config.instance_id for config in configs]
-        await self._attend(ids, "instance.registered")
         await self._executor.pipeline([self._registry.keep(instance_id=name) for name in ids])
         return dict(zip(ids, generations, strict=True))
 
@@ -111,22 +117,17 @@ class RedisRegistrar:
                 f"{', '.join(stale)} was registered by another process, or declared dead",
                 hint="give each process its own --id",
             )
-        await self._attend([beat.instance_id for beat in beats], "")
+        ids = [beat.instance_id for beat in beats]
+        await self._executor.run(self._registry.attend(instance_ids=ids, lease_ms=self._lease_ms))
 
     async def deregister(self, generations: Mapping[str, int]) -> None:
         for instance_id, generation in generations.items():
-            fields = await self._executor.run(self._registry.fields(instance_id=instance_id))
-            if fields.get("generation") == str(generation):
-                await self._executor.run(self._registry.depart(instance_id=instance_id))
+            depart = self._registry.depart(instance_id=instance_id, generation=generation)
+            if await self._executor.run(depart):
                 # Its hash stays for a while: the generation must rise when it comes back.
                 await self._executor.run(
                     self._registry.expire_info(instance_id=instance_id, after_ms=GENERATION_KEPT_MS)
                 )
-
-    async def _attend(self, ids: Sequence[str], event: str) -> None:
-        await self._executor.run(
-            self._registry.attend(instance_ids=ids, lease_ms=self._lease_ms, event=event)
-        )
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ QUIET = frozenset(
     | {"info", "instances", "events", "cells"}
     | {"breaker", "breakers"}
     | {"pools"}
+    | {"labels", "having", "generations", "lost", "probes"}
 )
 
 

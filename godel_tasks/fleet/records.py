@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from godel_tasks.domain.instance import DEFAULT_POOL, InstanceConfig
 from godel_tasks.domain.pool import MadeInstance, PoolConfig
 from godel_tasks.errors import StaleWriter, UnknownPool
-from godel_tasks.openclaw.registering import deregistration, registration
+from godel_tasks.openclaw.registering import deregistration, listing
 from godel_tasks.store.command import Command
 from godel_tasks.store.executor import Executor
 from godel_tasks.store.pools import PoolCommands, Stored
@@ -101,7 +101,8 @@ class FleetRecords:
 
     async def register(self, config: InstanceConfig) -> None:
         """Register an instance that does not register by itself."""
-        await self._in_turn(registration(self._registry, config))
+        generation = await self._store.run(self._registry.register(config))
+        await self._in_turn(listing(self._registry, config, generation))
 
     async def deregister(self, instance_id: str) -> None:
         """Take it out of the registry; idempotent."""

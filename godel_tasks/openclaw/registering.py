@@ -23,11 +23,10 @@ class RegistryAccess(Protocol):
 def register_instance(runtime: RegistryAccess, config: InstanceConfig, *, lease_ms: int = 0) -> int:
     """Register it; its new generation. With a lease of 0 it counts as dead until the first
     dispatcher reaches it: the lease of a gateway is the dispatchers' to give."""
-    generation, *_ = [
+    generation = runtime.store.run(runtime.registry.register(config))
+    for command in listing(runtime.registry, config, generation, lease_ms=lease_ms):
         runtime.store.run(command)
-        for command in registration(runtime.registry, config, lease_ms=lease_ms)
-    ]
-    return int(generation)
+    return generation
 
 
 def drain_gateway(runtime: RegistryAccess, instance_id: str) -> bool:
@@ -45,17 +44,16 @@ def deregister_instance(runtime: RegistryAccess, instance_id: str) -> None:
         runtime.store.run(command)
 
 
-def registration(
-    registry: RegistryCommands, config: InstanceConfig, *, lease_ms: int = 0
+def listing(
+    registry: RegistryCommands, config: InstanceConfig, generation: int, *, lease_ms: int = 0
 ) -> list[Command[Any]]:
-    """What `register_instance` says to the store, one after the other; the generation first."""
+    """What `register_instance` says to the store after `register`, one after the other."""
     name = config.instance_id
     # Or it would be given work before what it runs by itself is looked at.
     dead = [registry.set_status(instance_id=name, status=InstanceStatus.DEAD)]
     return [
-        registry.register(config),
         *([] if lease_ms else dead),
-        registry.attend(instance_ids=[name], lease_ms=lease_ms, event="instance.registered"),
+        registry.enlist(config, generation=generation, lease_ms=lease_ms),
         registry.keep(instance_id=name),
     ]
 

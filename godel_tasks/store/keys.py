@@ -49,7 +49,7 @@ state, window, reporters, permits; lua/lib/breaker.lua has its fields; goes a da
 last, but what a person forced stays until it is lifted; written by the breaker_* scripts and, for
 instances, by slots and register).
 
-Registry, `godel:{registry}:`...: instances (zset: id → lease end), events (stream, about 1,000),
+Registry, `godel:{registry}:`...: instances (zset: id → lease end), events (stream, about 10,000),
 cells (hash: tenant → cell, when there are several), breakers (set: names of breakers that are no
 instance's; whoever lists them takes out what is gone).
 
@@ -69,6 +69,18 @@ Lifecycle, `godel:{registry}:`...
 | pools | hash | pool → its declaration | none: lives as long as the pool | swap_field | manager, autoscaler, CLI |
 | made | hash | id → what is to become of an instance that was made for a pool | none: written before it is made, dropped when it is removed | swap_field | manager, CLI |
 | tending | string | who looks after what was made | 30 s | hold | hold |
+
+Health, of instances (`godel:{i:<id>}:`, the first two) and of the registry:
+
+| key | type | holds | TTL | written by | read by |
+|---|---|---|---|---|---|
+| health | string | of an instance: what its last judge remembers, JSON (policy/health.py) | 1 hour | note_health | probe job |
+| signals | hash | of an instance: generation, and how many of its attempts ended how, as dispatchers saw it | 1 hour | count_ends | probe job |
+| labels | hash | registry: id → the labels that the index has it under | none: goes with the instance | enlist, relabel, depart | find_labelled |
+| ~having:<label> | set | registry: ids of instances that have a label (policy/labels.py) | none: gone when empty | enlist, relabel, depart | find_labelled |
+| generations | hash | registry: id → generation that is listed | none: goes with the instance | enlist, relabel, depart | lose, attend |
+| lost | hash | registry: id → generation that was told to be lost | none: goes with the instance, or when it is heard of | lose, attend | the same |
+| probes | zset | registry: id → when its next probe is due, or until when it is taken (ms) | none: goes with the instance | enlist, claim_probes, probed, depart | claim_probes |
 
 Results are Celery's own keys, `celery-task-meta-<id>`, with the TTL `GODEL_RESULT_EXPIRES_S`.
 """
@@ -145,9 +157,23 @@ class InstanceKeys:
     def breaker(self) -> str:
         return self.prefix + "breaker"
 
+    @property
+    def health(self) -> str:
+        return self.prefix + "health"
+
+    @property
+    def signals(self) -> str:
+        return self.prefix + "signals"
+
 
 REGISTRY_INSTANCES = _PREFIX + "{registry}:instances"
 REGISTRY_EVENTS = _PREFIX + "{registry}:events"
+REGISTRY_LABELS = _PREFIX + "{registry}:labels"
+REGISTRY_GENERATIONS = _PREFIX + "{registry}:generations"
+REGISTRY_LOST = _PREFIX + "{registry}:lost"
+REGISTRY_PROBES = _PREFIX + "{registry}:probes"
+#: About so many events are kept on the registry's stream.
+EVENTS_KEPT = 10_000
 REGISTRY_CELLS = _PREFIX + "{registry}:cells"
 REGISTRY_POOLS = _PREFIX + "{registry}:pools"
 REGISTRY_MADE = _PREFIX + "{registry}:made"

@@ -20,8 +20,18 @@ from godel_tasks.domain.instance import (
     InstanceRecord,
     InstanceStatus,
 )
+from godel_tasks.policy.labels import labels_of
 from godel_tasks.store.command import Command, call, pairs, plain, text
-from godel_tasks.store.keys import REGISTRY_EVENTS, REGISTRY_INSTANCES, InstanceKeys
+from godel_tasks.store.keys import (
+    EVENTS_KEPT,
+    REGISTRY_EVENTS,
+    REGISTRY_GENERATIONS,
+    REGISTRY_INSTANCES,
+    REGISTRY_LABELS,
+    REGISTRY_LOST,
+    REGISTRY_PROBES,
+    InstanceKeys,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +136,7 @@ class RegistryCommands:
         self.now_ms = now_ms
 
     def register(self, config: InstanceConfig) -> Command[int]:
-        """A new generation of the instance, for a day; then `attend` it with "instance.registered"
-        and `keep` it."""
+        """A new generation of the instance, for a day; then `enlist` and `keep` it."""
         keys = InstanceKeys.of(config.instance_id)
         return call(
             "register",
@@ -140,11 +149,56 @@ class RegistryCommands:
         """Its hash stays until it departs or is forgotten."""
         return plain("PERSIST", InstanceKeys.of(instance_id).info, decode=int)
 
+    def enlist(self, config: InstanceConfig, *, generation: int, lease_ms: int) -> Command[bool]:
+        """List a registration whose hash is written: lease, index of what it offers, event. False
+        when a newer one is listed already."""
+        return call(
+            "enlist",
+            keys=[
+                REGISTRY_INSTANCES,
+                REGISTRY_EVENTS,
+                REGISTRY_LABELS,
+                REGISTRY_GENERATIONS,
+                REGISTRY_LOST,
+                REGISTRY_PROBES,
+            ],
+            args=[self.now_ms(), config.instance_id, generation, lease_ms, *labels_of(config)],
+            decode=lambda reply: int(reply) == 1,
+        )
+
+    def relabel(self, config: InstanceConfig, *, generation: int) -> Command[bool]:
+        """Repair the index of a listed instance by its hash; whether it differed."""
+        return call(
+            "relabel",
+            keys=[REGISTRY_INSTANCES, REGISTRY_LABELS, REGISTRY_GENERATIONS],
+            args=[config.instance_id, generation, *labels_of(config)],
+            decode=lambda reply: int(reply) == 1,
+        )
+
+    def find_labelled(self, groups: Sequence[Sequence[str]]) -> Command[tuple[str, ...]]:
+        """Ids of instances that have a label of each group; all listed ones for no groups."""
+        flat = [part for group in groups for part in (str(len(group)), *group)]
+        return call(
+            "find_labelled",
+            keys=[REGISTRY_LABELS],
+            args=[*flat],
+            decode=lambda reply: tuple(sorted(map(text, reply))),
+        )
+
     def report(
-        self, *, instance_id: str, generation: int, metrics: InstanceMetrics, draining: bool
+        self,
+        *,
+        instance_id: str,
+        generation: int,
+        metrics: InstanceMetrics,
+        draining: bool,
+        probed: str = "",
     ) -> Command[bool]:
-        """A heartbeat's fields; False when another generation is in force."""
+        """A heartbeat's fields; False when another generation is in force. `probed` is what a
+        dispatcher's own probe found, for who judges its health."""
         fields = ["status", "draining" if draining else "up", *_metrics_fields(metrics)]
+        if probed:
+            fields += ["probed", probed]
         return call(
             "report",
             keys=[InstanceKeys.of(instance_id).info],
@@ -155,10 +209,11 @@ class RegistryCommands:
     def attend(
         self, *, instance_ids: Sequence[str], lease_ms: int, event: str = ""
     ) -> Command[int]:
-        """Renew registry leases; `event` tells everybody of a change."""
+        """Renew registry leases, never to an earlier end; `event` tells everybody of a change. One
+        that was told to be lost is told to have recovered."""
         return call(
             "attend",
-            keys=[REGISTRY_INSTANCES, REGISTRY_EVENTS],
+            keys=[REGISTRY_INSTANCES, REGISTRY_EVENTS, REGISTRY_GENERATIONS, REGISTRY_LOST],
             args=[self.now_ms(), lease_ms, event, *instance_ids],
             decode=int,
         )
@@ -185,7 +240,7 @@ class RegistryCommands:
         strays_aborted: int = 0,
     ) -> Command[int]:
         """A new generation for a new boot, after `claim_boot`; 0 when it was not to be. Then
-        `attend` it with "instance.registered"."""
+        `enlist` it."""
         keys = InstanceKeys.of(instance_id)
         return call(
             "reboot",
@@ -194,18 +249,46 @@ class RegistryCommands:
             decode=int,
         )
 
-    def depart(self, *, instance_id: str, event: str = "instance.deregistered") -> Command[bool]:
-        """Take it out of the registry; its hash stays until `forget`."""
+    def lose(
+        self, *, instance_id: str, generation: int, reason: str, end_now: bool = False
+    ) -> Command[bool]:
+        """Tell everybody, once for each registration, that its lease is over; `end_now` ends it.
+        False when it lives, was told before, or another registration is in force."""
+        return call(
+            "lose",
+            keys=[REGISTRY_INSTANCES, REGISTRY_EVENTS, REGISTRY_GENERATIONS, REGISTRY_LOST],
+            args=[self.now_ms(), instance_id, generation, int(end_now), reason],
+            decode=lambda reply: int(reply) == 1,
+        )
+
+    def depart(
+        self,
+        *,
+        instance_id: str,
+        event: str = "instance.deregistered",
+        generation: int = 0,
+        reason: str = "",
+    ) -> Command[bool]:
+        """Take it (or that generation of it) out of the registry; its hash stays until
+        `forget`."""
         return call(
             "depart",
-            keys=[REGISTRY_INSTANCES, REGISTRY_EVENTS],
-            args=[instance_id, event],
+            keys=[
+                REGISTRY_INSTANCES,
+                REGISTRY_EVENTS,
+                REGISTRY_LABELS,
+                REGISTRY_GENERATIONS,
+                REGISTRY_LOST,
+                REGISTRY_PROBES,
+            ],
+            args=[instance_id, generation or "", event, reason],
             decode=lambda reply: int(reply) == 1,
         )
 
     def forget(self, *, instance_id: str) -> Command[int]:
         keys = InstanceKeys.of(instance_id)
-        return plain("DEL", keys.info, keys.slots, keys.orphans, decode=int)
+        own = (keys.info, keys.slots, keys.orphans, keys.health, keys.signals)
+        return plain("DEL", *own, decode=int)
 
     def set_status(self, *, instance_id: str, status: InstanceStatus) -> Command[int]:
         return plain("HSET", InstanceKeys.of(instance_id).info, "status", status.value, decode=int)
@@ -225,10 +308,14 @@ class RegistryCommands:
             decode=lambda reply: int(reply) == 1,
         )
 
-    def tell(self, *, instance_id: str, event: str) -> Command[str]:
+    def tell(
+        self, *, instance_id: str, event: str, generation: int = 0, reason: str = ""
+    ) -> Command[str]:
         """Tell everybody who keeps a snapshot that the instance has changed."""
         fields = ("event", event, "instance", instance_id)
-        return plain("XADD", REGISTRY_EVENTS, "MAXLEN", "~", 1000, "*", *fields, decode=text)
+        more = ("generation", generation or "", "reason", reason)
+        kept = ("MAXLEN", "~", EVENTS_KEPT, "*")
+        return plain("XADD", REGISTRY_EVENTS, *kept, *fields, *more, decode=text)
 
     def expire_info(self, *, instance_id: str, after_ms: int) -> Command[int]:
         """Let the hash of a dead instance go by itself after a while."""

@@ -104,12 +104,8 @@ class OfflineGodel:
             instance_id=instance_id, endpoint=_ENDPOINT, capacity=1, region=region,
             pool=pool, capabilities=dict(capabilities or {}),
         )  # fmt: skip
-        store.run(registry.register(config))
-        store.run(
-            registry.attend(
-                instance_ids=[instance_id], lease_ms=_FOR_EVER_MS, event="instance.registered"
-            )
-        )
+        generation = store.run(registry.register(config))
+        store.run(registry.enlist(config, generation=generation, lease_ms=_FOR_EVER_MS))
 
     # -- looking ----------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from godel_tasks.store.breakers import BreakerCommands
 from godel_tasks.store.deadletters import DeadLetterCommands
 from godel_tasks.store.decisions import DecisionCommands
 from godel_tasks.store.executor import SyncExecutor, connect_sync
+from godel_tasks.store.health import HealthCommands
 from godel_tasks.store.scaling import ScalingCommands
 from tests.cell import Cell, back, hold, retry, success
 from tests.keyleaks import leaks
@@ -76,6 +77,17 @@ def test_every_script_runs_on_a_cluster(clustered: Cell, monkeypatch: pytest.Mon
             instance_id="gw-1", generation=generation, metrics=InstanceMetrics(), draining=False
         )
     )
+    cell.run(registry.enlist(InstanceConfig("gw-1", "h:1"), generation=generation, lease_ms=3000))
+    cell.run(registry.relabel(InstanceConfig("gw-1", "h:1"), generation=generation))
+    assert cell.run(registry.find_labelled([["pool=shared"], ["region="]])) == ("gw-1",)
+    cell.run(registry.lose(instance_id="gw-1", generation=generation, reason=""))
+    health = HealthCommands()
+    due = cell.run(health.claim_probes(limit=1, every_ms=1000, hold_ms=1000))
+    cell.run(health.probed(held_until_ms=due.held_until_ms, next_in_ms={"gw-1": 1000}))
+    fields = {"health": "degraded"}
+    cell.run(health.note(instance_id="gw-1", generation=generation, memory="{}", fields=fields))
+    cell.run(health.count_ends(instance_id="gw-1", generation=generation, counts={"ok": 1}))
+    cell.run(health.declare_dead(instance_id="gw-1", generation=generation - 1))
     cell.run(registry.fleet())
     assert cell.run(registry.change(instance_id="gw-1", draining=False, capacity=3))
     cell.run(registry.tell(instance_id="gw-1", event="instance.changed"))

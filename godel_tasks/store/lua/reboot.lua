@@ -8,6 +8,7 @@ local known = redis.call('HMGET', info, 'generation', 'attendant')
 if known[1] ~= generation or known[2] ~= dispatcher then return 0 end
 redis.call('DEL', slots, orphans)
 redis.call('HDEL', info, 'attendant', 'attendant_until')
+redis.call('HDEL', info, 'health', 'health_reason', 'health_told', 'latency_ms', 'components', 'probed')
 local status = redis.call('HEXISTS', info, 'drain') == 1 and 'draining' or 'up'
 redis.call('HSET', info, 'boot_id', boot_id, 'status', status, 'registered_ms', integer(clock(now)))
 redis.call('HINCRBY', info, 'strays_aborted', aborted)
