@@ -136,6 +136,14 @@ class InstanceLost(Event, frozen=True):
     reason: str
 
 
+class FleetDoubted(Event, frozen=True):
+    """`fleet.doubted`: so many instances fell silent at once that this dispatcher suspects itself
+    and concludes nothing of `held` of them; 0 when that is over."""
+
+    held: int
+    reason: str
+
+
 class DispatcherReaped(Event, frozen=True):
     """`dispatcher.reaped`: a dead dispatcher's tasks were taken over."""
 

@@ -17,8 +17,8 @@ from godel_tasks.dispatch.config import DispatchConfig, Ports
 from godel_tasks.dispatch.fleet import FleetView, Member
 from godel_tasks.dispatch.lease import LeaseKeeper
 from godel_tasks.dispatch.links import Links
-from godel_tasks.domain.instance import InstanceStatus
-from godel_tasks.errors import InstanceError, StoreUnavailable, UnknownDriver
+from godel_tasks.domain.instance import InstanceRecord, InstanceStatus
+from godel_tasks.errors import InstanceError, StoreUnavailable
 from godel_tasks.instances.background import end_task
 from godel_tasks.instances.instance import AttendedConnection, Probe
 
@@ -57,14 +57,12 @@ class Attendant:
         self._refusals: dict[str, int] = {}
         #: Whether each took new work when it was asked last.
         self._accepting: dict[str, bool] = {}
-        #: Drivers by name: whether their instances are attended.
-        self._attended: dict[str, bool] = {}
 
     async def run(self) -> None:
         try:
             while True:
                 for instance_id, member in list(self._fleet.members.items()):
-                    attended = self._is_attended(member.record.config.driver)
+                    attended = self._fleet.attended(member.record.config.driver)
                     if attended and instance_id not in self._at_work:
                         self._begin(instance_id, self._attend(instance_id, member))
                 pause_s = LOOK_EVERY_S * (0.75 + 0.5 * self._ports.rng.random())
@@ -72,14 +70,6 @@ class Attendant:
         finally:
             for task in list(self._at_work.values()):
                 await end_task(task)
-
-    def _is_attended(self, driver: str) -> bool:
-        if driver not in self._attended:
-            try:
-                self._attended[driver] = not self._ports.driver_named(driver).self_registering
-            except UnknownDriver:  # registered by a Godel that knows more
-                self._attended[driver] = False
-        return self._attended[driver]
 
     def _begin(self, instance_id: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -103,7 +93,7 @@ class Attendant:
         self._refusals.pop(instance_id, None)
         record = member.record
         if connection.boot_id != record.boot_id:
-            await self._make_ready(instance_id, record.generation, connection)
+            await self._make_ready(record, connection)
             return
         dead = record.status is InstanceStatus.DEAD
         left_ms = member.lease_until_ms - self._lease.redis_now_ms()
@@ -121,24 +111,28 @@ class Attendant:
         if seen >= REFUSALS:
             log.warning("instance %s is gone: nobody listens at its endpoint", instance_id)
             await self._ports.store.run(
-                self._ports.registry.attend(
-                    instance_ids=[instance_id], lease_ms=0, event="instance.lost"
+                self._ports.registry.lose(
+                    instance_id=instance_id, generation=member.record.generation,
+                    reason="nobody listens at its endpoint", end_now=True,
                 )
-            )
+            )  # fmt: skip
 
     async def _renew(
         self, instance_id: str, generation: int, connection: AttendedConnection, *, dead: bool
     ) -> None:
         """Ask how it is, and renew its lease. One that is too busy to answer lives as long as it
-        says anything at all."""
+        says anything at all: its lease ends one lease after its last word."""
+        lease_ms = self._config.attended_lease_ms
         try:
             probe = await connection.probe(instance_id)
         except InstanceError as error:
-            if connection.silent_s() * 1000 > self._config.attended_lease_ms:
+            lease_ms -= int(connection.silent_s() * 1000)
+            if lease_ms <= 0:
                 log.warning("instance %s does not answer: %s", instance_id, error)
                 return
             probe = None
         if not await self._report(instance_id, generation, probe):
+            self._fleet.doubt(instance_id)
             return
         accepting = probe is None or probe.accepting
         changed = dead or accepting != self._accepting.get(instance_id, True)
@@ -146,7 +140,7 @@ class Attendant:
         await self._ports.store.run(
             self._ports.registry.attend(
                 instance_ids=[instance_id],
-                lease_ms=self._config.attended_lease_ms,
+                lease_ms=lease_ms,
                 event="instance.changed" if changed else "",
             )
         )
@@ -167,11 +161,10 @@ class Attendant:
             )
         )
 
-    async def _make_ready(
-        self, instance_id: str, generation: int, connection: AttendedConnection
-    ) -> None:
+    async def _make_ready(self, record: InstanceRecord, connection: AttendedConnection) -> None:
         """A new boot: abort what it resumed, and give it a new generation."""
-        boot_id = connection.boot_id
+        config, generation = record.config, record.generation
+        instance_id, boot_id = config.instance_id, connection.boot_id
         if not await self._claim(instance_id, generation):
             return
         aborting = asyncio.ensure_future(connection.abort_strays())
@@ -197,13 +190,10 @@ class Attendant:
             )
         )  # fmt: skip
         if not now:
+            self._fleet.doubt(instance_id)
             return
         await self._ports.store.run(
-            registry.attend(
-                instance_ids=[instance_id],
-                lease_ms=self._config.attended_lease_ms,
-                event="instance.registered",
-            )
+            registry.enlist(config, generation=now, lease_ms=self._config.attended_lease_ms)
         )
         log.info(
             "instance %s serves as generation %d, boot %s; %d resumed runs aborted",
@@ -218,4 +208,7 @@ class Attendant:
                 dispatcher=self._dispatcher, hold_ms=HOLD_MS,
             )
         )  # fmt: skip
+        if answer == "stale":
+            # Somebody made it ready, and may have died before the event that tells of it.
+            self._fleet.doubt(instance_id)
         return answer == "ok"

@@ -11,6 +11,7 @@ from godel_tasks.clock import Clock
 from godel_tasks.domain.task import OnUncertain
 from godel_tasks.events import EventBus
 from godel_tasks.instances.instance import Driver
+from godel_tasks.policy.massloss import MassLossRules
 from godel_tasks.policy.retry import RetryRules
 from godel_tasks.store.decisions import DecisionCommands
 from godel_tasks.store.executor import Executor
@@ -51,6 +52,7 @@ class DispatchConfig:
     #: For `geo-aware` where no list is given: our own region, then the others in order.
     region_order: tuple[str, ...] = ()
     retry: RetryRules = field(default_factory=RetryRules)
+    mass_loss: MassLossRules = field(default_factory=MassLossRules)
 
 
 class ResultSink(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,12 +11,16 @@ from godel_tasks.dispatch.config import DispatchConfig, Ports
 from godel_tasks.domain.instance import Health, InstanceRecord, InstanceStatus
 from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.domain.routing import Filtered
-from godel_tasks.errors import StoreUnavailable
+from godel_tasks.errors import StoreUnavailable, UnknownDriver
+from godel_tasks.events import FleetDoubted
 from godel_tasks.policy.filters import InstanceFacts, refusal, standing_refusal
+from godel_tasks.policy.massloss import LossDecision, judge_losses
 from godel_tasks.policy.matching import match
 from godel_tasks.policy.strategy import Candidate
 from godel_tasks.store.command import Command
 from godel_tasks.store.registry import Fleet, SlotsReply, record_of
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the registry.
 LOOK_EVERY_S = 0.5
@@ -76,6 +81,12 @@ class FleetView:
         self._last_good_look = float("-inf")
         self._unbroken_since = 0.0
         self._suitable: dict[str, tuple[int, tuple[str, ...]]] = {}
+        #: Registrations that we found dead, and what of that is still to be told.
+        self._declared: dict[str, int] = {}
+        self._untold: list[Command[bool]] = []
+        self._held: frozenset[str] = frozenset()
+        #: Drivers by name: whether their instances are attended.
+        self._attended: dict[str, bool] = {}
 
     async def run(self) -> None:
         while True:
@@ -97,6 +108,7 @@ class FleetView:
             self._unbroken_since = now
         self._last_good_look = now
         self._judge(fleet, now)
+        await self._tell_losses()
         return True
 
     def _to_read(self, fleet: Fleet) -> list[str]:
@@ -145,24 +157,97 @@ class FleetView:
 
     def _judge(self, fleet: Fleet, now: float) -> None:
         """Who is dead. After a stall (ours or Redis's) heartbeats are missing through no fault of
-        the instances: they get one full lease first."""
+        the instances: they get one full lease first; and where most are missing at once, longer."""
         patient = (now - self._unbroken_since) * 1000 < self._config.instance_lease_ms
+        decision = judge_losses(self._accountable(fleet), fleet.now_ms, self._config.mass_loss)
+        self._hold(decision)
         for instance_id, member in list(self.members.items()):
             lease_until = fleet.leases.get(instance_id)
             if lease_until is None:
                 del self.members[instance_id]
+                self._declared.pop(instance_id, None)
                 self.version += 1
                 self._on_lost(instance_id, "it left the registry")
                 continue
             member.lease_until_ms = lease_until
             dead = lease_until <= fleet.now_ms
-            if dead and patient:
+            if dead and (patient or instance_id in decision.held):
                 continue
             if dead and member.record.status is not InstanceStatus.DEAD:
                 self._restate(member, InstanceStatus.DEAD)
-                self._on_lost(instance_id, "its heartbeats stopped")
+                reason = self._why_dead(member)
+                self._on_lost(instance_id, reason)
+                self._declare(instance_id, member.record.generation, reason)
             elif not dead and member.record.status is InstanceStatus.DEAD:
+                self._declared.pop(instance_id, None)
                 self._stale.add(instance_id)
+
+    def _accountable(self, fleet: Fleet) -> dict[str, int]:
+        """Leases, but of those that the registry itself has for dead: added and not yet reached,
+        or declared dead by somebody who looked."""
+        return {
+            instance_id: fleet.leases[instance_id]
+            for instance_id, member in self.members.items()
+            if instance_id in fleet.leases
+            and (member.record.status is not InstanceStatus.DEAD or instance_id in self._declared)
+        }
+
+    def _hold(self, decision: LossDecision) -> None:
+        """Those about whom nothing is concluded yet are given work only when nobody else can."""
+        if bool(decision.held) != bool(self._held):
+            if decision.held:
+                log.warning("%d instances are held: %s", len(decision.held), decision.reason)
+            else:
+                log.warning("%d instances are held no longer", len(self._held))
+            self._ports.bus.emit(FleetDoubted(len(decision.held), decision.reason))
+        for instance_id in self._held - decision.held:
+            self._stale.add(instance_id)
+        self._held = decision.held
+        for instance_id in decision.held:
+            member = self.members[instance_id]
+            if member.record.health is Health.HEALTHY:
+                member.record = replace(
+                    member.record, health=Health.DEGRADED, health_reason=decision.reason
+                )
+                member.candidate = candidate_of(member.record)
+                self.version += 1
+
+    def _why_dead(self, member: Member) -> str:
+        if self.attended(member.record.config.driver):
+            return "nothing was heard of it for as long as its lease, or nobody listens there"
+        return "its heartbeats stopped"
+
+    def _declare(self, instance_id: str, generation: int, reason: str) -> None:
+        if self._declared.get(instance_id) != generation:
+            self._declared[instance_id] = generation
+            self._untold.append(
+                self._ports.registry.lose(
+                    instance_id=instance_id, generation=generation, reason=reason
+                )
+            )
+
+    async def _tell_losses(self) -> None:
+        """Everybody who follows the registry hears of a loss once, whoever found it first."""
+        untold, self._untold = self._untold, []
+        if not untold:
+            return
+        try:
+            await self._ports.store.pipeline(untold)
+        except StoreUnavailable:
+            self._untold = untold + self._untold
+
+    def attended(self, driver: str) -> bool:
+        """Whether instances of a driver say nothing by themselves: dispatchers look after them."""
+        if driver not in self._attended:
+            try:
+                self._attended[driver] = not self._ports.driver_named(driver).self_registering
+            except UnknownDriver:  # registered by a Godel that knows more
+                self._attended[driver] = False
+        return self._attended[driver]
+
+    def doubt(self, instance_id: str) -> None:
+        """Something newer than the snapshot was heard of it: read it at the next look."""
+        self._stale.add(instance_id)
 
     def _restate(self, member: Member, status: InstanceStatus) -> None:
         member.record = replace(member.record, status=status)

@@ -86,8 +86,8 @@ class House:
 
     async def register(self) -> None:
         registry, run = self.ports.registry, self.ports.store.run
-        await run(registry.register(self.config))
-        await run(registry.attend(instance_ids=["gw-1"], lease_ms=0, event="instance.registered"))
+        generation = await run(registry.register(self.config))
+        await run(registry.enlist(self.config, generation=generation, lease_ms=0))
         await run(registry.keep(instance_id="gw-1"))
 
     async def dispatcher(self, name: str) -> Dispatcher:
@@ -170,7 +170,9 @@ async def test_a_killed_gateway_is_lost_before_its_lease_is_over(house: House) -
     await house.gateway.crash()
     # Then its tasks are given up, for a reason
     await wait_until_async(lambda: dispatcher.lost, description="it is lost", timeout=10)
-    assert dispatcher.lost == ["its heartbeats stopped"]
+    assert dispatcher.lost == [
+        "nothing was heard of it for as long as its lease, or nobody listens there"
+    ]
 
 
 async def test_what_a_gateway_resumed_is_aborted_before_it_serves_again(house: House) -> None:

@@ -121,7 +121,7 @@ class ConnectionInstance(Instance):
             why = f": {problem}" if problem else ""
             raise InstanceUnavailable(
                 f"instance {self.instance_id!r} at {self.endpoint} cannot be reached{why}",
-                hint="is it running? `godel instances show` tells its last heartbeat",
+                hint="is it running? `godel instances show` tells when it was last heard of",
             ) from None
         return self._connection
 
