@@ -50,6 +50,9 @@ class Member:
         """Whether it is one of the pool's number: it is there, will be there soon, or, in a pool
         that replaces its dead (`PoolConfig.replace`), another one will be in its place. The
         autoscaler counts these, so that it does not make what the replacement makes already."""
-        if self.state in (MemberState.MAKING, MemberState.UP):
+        if self.state is MemberState.MAKING:
+            # The dead one, as long as it is there, stands for the one that takes its place.
+            return not (replace and self.made is not None and self.made.instead_of)
+        if self.state is MemberState.UP:
             return True
         return replace and self.state is MemberState.DEAD and self.made is not None

@@ -30,17 +30,15 @@ class PoolConfig:
     """A pool as it was declared; `shared` is there without being declared.
 
     Without a template nothing is made in it: its instances come by themselves or are added by hand.
-    A rolling restart leaves at least `min_available` instances that take work. `warm` is how many
-    idle instances the autoscaler keeps beyond what the demand asks for: they are ordinary
-    instances that wait, and take work at once. With `replace`, an instance that was made here, died
-    and is still dead after `replace_after_s` is removed and another one made in its place: the
-    count stays, only the autoscaler changes it.
+    A rolling restart leaves at least `min_available` instances that take work. With `replace`, an
+    instance that was made here, died and is still dead after `replace_after_s` is removed and
+    another one made in its place: the count stays, only the autoscaler changes it. How many there
+    are to be, and how many of them idle (a warm pool), says the pool's scaling policy.
     """
 
     name: str = DEFAULT_POOL
     template: InstanceTemplate | None = None
     min_available: int = 0
-    warm: int = 0
     replace: bool = False
     replace_after_s: float = 10.0
 
@@ -89,3 +87,5 @@ class MadeInstance:
     #: Until then whoever makes (or replaces) it is at it, and everybody else leaves it alone.
     until_ms: int = 0
     deaths: int = 0
+    #: The dead one that this one was made to replace; "" for none.
+    instead_of: str = ""

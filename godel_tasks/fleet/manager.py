@@ -11,7 +11,8 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from godel_tasks.clock import Clock, SystemClock
 from godel_tasks.domain.instance import InstanceConfig
@@ -23,7 +24,7 @@ from godel_tasks.domain.pool import (
     ProvidedInstance,
     Wanted,
 )
-from godel_tasks.errors import InvalidPool, SpawnFailed, StaleWriter, UnknownInstance
+from godel_tasks.errors import GodelError, InvalidPool, SpawnFailed, StaleWriter, UnknownInstance
 from godel_tasks.fleet.busy import BUSY_MS, at_work
 from godel_tasks.fleet.gate import Gate
 from godel_tasks.fleet.records import FleetRecords, Look
@@ -31,13 +32,25 @@ from godel_tasks.instances.drivers import driver_named
 from godel_tasks.instances.instance import Driver
 from godel_tasks.instances.provider import Provider
 from godel_tasks.instances.providers import provider_named
-from godel_tasks.policy.lifecycle import state_of
+from godel_tasks.policy.lifecycle import deaths_after, state_of
 from godel_tasks.runtime import Runtime
 from godel_tasks.store.executor import Executor
 from godel_tasks.store.pools import Stored
 
+if TYPE_CHECKING:
+    from godel_tasks.fleet.tending import Tended
+
 #: Names that are taken are tried again; so many times is a fault.
 TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Provided:
+    """What providers see: instances by id, who made each, and who did not answer."""
+
+    instances: dict[str, ProvidedInstance]
+    makers: dict[str, str]
+    silent: dict[str, GodelError]
 
 
 class InstanceManager:
@@ -70,30 +83,38 @@ class InstanceManager:
         """The instances of a pool, or all, by id: who is registered, and what was made. With
         `ask_providers`, also what they see of it; they may take a while."""
         look = await self.records.look()
-        provided = await self.provided(look) if ask_providers else {}
+        provided = (await self.provided(look)).instances if ask_providers else {}
         names = sorted({*look.made, *look.views, *provided})
         members = [self._member(look, name, provided.get(name)) for name in names]
         return [member for member in members if pool in ("", member.pool)]
 
-    async def provided(self, look: Look) -> dict[str, ProvidedInstance]:
+    async def provided(self, look: Look) -> Provided:
         """What the providers of all pools, and of all that was made, see from here."""
-        names = {pool.template.provider for pool in look.pools.values() if pool.template}
-        names |= {stored.value.provider for stored in look.made.values()}
-        found: dict[str, ProvidedInstance] = {}
-        for name in sorted(names):
-            for each in await self.provider(name).provided():
-                found[each.instance_id] = each
+        found = Provided({}, {}, {})
+        for name in sorted(look.providers):
+            try:
+                for each in await self.provider(name).provided():
+                    found.instances[each.instance_id] = each
+                    found.makers[each.instance_id] = name
+            except GodelError as error:
+                found.silent[name] = error
         return found
 
     def _member(self, look: Look, name: str, provided: ProvidedInstance | None) -> Member:
         stored, view = look.made.get(name), look.views.get(name)
         made = stored.value if stored else None
         config = view.config if view else None
+        other = look.superseded.get(name)
         source = made or config or provided
         return Member(
             name,
             pool=source.pool if source else "",
-            state=state_of(look.now_ms, made, view.status if view else None),
+            state=state_of(
+                look.now_ms,
+                made,
+                view.status if view else None,
+                superseded=other is not None and other.wanted is Wanted.UP,
+            ),
             provider=made.provider if made else config.provider if config else "",
             driver=made.driver if made else config.driver if config else "",
             slots_used=view.slots_used if view else 0,
@@ -104,7 +125,7 @@ class InstanceManager:
 
     # ------------------------------------------------------------------------------- make
 
-    async def spawn(self, pool: str, *, deaths: int = 0) -> str:
+    async def spawn(self, pool: str, *, instead_of: str = "", deaths: int = 0) -> str:
         """Make an instance of a pool, and come back with its id when it is registered and healthy.
 
         Raises:
@@ -116,7 +137,7 @@ class InstanceManager:
         template = _template(config)
         provider = self.provider(template.provider)
         provider.check(template)
-        stored = await self._write_down(template, provider, deaths)
+        stored = await self._write_down(template, provider, instead_of, deaths)
         name = stored.value.instance_id
         async with at_work(self.records, stored, self._clock) as busy:
             try:
@@ -154,6 +175,46 @@ class InstanceManager:
             await self.provider(leaving.provider).remove(instance_id, grace_s=grace_s)
             await self.records.deregister(instance_id)
         await self.records.drop(busy.stored)
+
+    async def replace(self, instance_id: str) -> str:
+        """End it and all of it, now, and make another one of its pool; the other one's id.
+
+        It stays written down until the other one is there, so that a kill in between costs the
+        pool no instance; one that was about to replace it is told by `StaleWriter`.
+
+        Raises:
+            UnknownInstance: it was not made here.
+            SpawnFailed, InstanceError: the other one did not come up; it is tried again, later.
+        """
+        stored = await self.records.made(instance_id)
+        if stored is None:
+            raise UnknownInstance(
+                f"no instance {instance_id!r} was made for a pool",
+                hint="look with `godel instances list`",
+            )
+        old = stored.value
+        deaths = deaths_after(old, await self.records.now_ms())
+        async with at_work(self.records, stored, self._clock) as busy:
+            await self.provider(old.provider).remove(instance_id, grace_s=0)
+            await self.records.deregister(instance_id, event="instance.lost")
+            try:
+                name = await self.spawn(old.pool, instead_of=instance_id, deaths=deaths)
+            except GodelError:
+                now_ms = await self.records.now_ms()
+                failed = replace(busy.stored.value, since_ms=now_ms, until_ms=0, deaths=deaths)
+                async with busy.writing:
+                    busy.stored = await self.records.write(failed, before=busy.stored.raw)
+                raise
+        await self.records.drop(busy.stored)
+        return name
+
+    async def adopt(self) -> list[Tended]:
+        """Look after all that was made, once: adopt what runs and nobody has written down, finish
+        or undo what somebody died over, replace what is dead in pools that replace. What was done
+        or failed, by id; nothing when somebody else is at it."""
+        from godel_tasks.fleet.tending import Tender
+
+        return await Tender(self, self._clock).once()
 
     # ----------------------------------------------------------------------- start, stop
 
@@ -210,7 +271,7 @@ class InstanceManager:
     # ------------------------------------------------------------------------ inner steps
 
     async def _write_down(
-        self, template: InstanceTemplate, provider: Provider, deaths: int
+        self, template: InstanceTemplate, provider: Provider, instead_of: str, deaths: int
     ) -> Stored[MadeInstance]:
         now_ms = await self.records.now_ms()
         for _ in range(TRIES):
@@ -224,6 +285,7 @@ class InstanceManager:
                 since_ms=now_ms,
                 until_ms=now_ms + BUSY_MS,
                 deaths=deaths,
+                instead_of=instead_of,
             )
             if await self.records.view(made.instance_id) is None:
                 with contextlib.suppress(StaleWriter):

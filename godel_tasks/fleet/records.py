@@ -26,6 +26,19 @@ class Look:
     made: dict[str, Stored[MadeInstance]]
     views: dict[str, InstanceView]
 
+    @property
+    def superseded(self) -> dict[str, MadeInstance]:
+        """Of those that another one is to replace: the other one."""
+        every = (stored.value for stored in self.made.values())
+        return {made.instead_of: made for made in every if made.instead_of}
+
+    @property
+    def providers(self) -> set[str]:
+        """Of all templates, and of all that was made."""
+        templates = (pool.template for pool in self.pools.values())
+        names = {template.provider for template in templates if template is not None}
+        return names | {stored.value.provider for stored in self.made.values()}
+
     def pool(self, name: str) -> PoolConfig:
         """`shared` is there without being declared, and so is one that was dropped while instances
         of it remain."""
@@ -40,19 +53,19 @@ class FleetRecords:
         self._pools = PoolCommands()
         self._registry = RegistryCommands()
 
-    async def look(self) -> Look:
-        """All of it. Raises: StoreError."""
+    async def look(self, *, only_made: bool = False) -> Look:
+        """All of it; with `only_made`, of the registry only what was made here. Raises:
+        StoreError."""
         fleet, pools, made = await self._store.pipeline(
             [self._registry.fleet(), self._pools.pools(), self._pools.all_made()]
         )
-        names = sorted({*fleet.leases, *made})
-        leases = {name: fleet.leases.get(name, 0) for name in names}
+        leases = {n: end for n, end in fleet.leases.items() if n in made or not only_made}
         views = await self._views(leases, fleet.now_ms)
         return Look(
             fleet.now_ms,
             {name: stored.value for name, stored in pools.items()},
             made,
-            {view.record.instance_id: view for view in views if view.record.lease_until_ms},
+            {view.record.instance_id: view for view in views},
         )
 
     async def view(self, instance_id: str) -> InstanceView | None:
@@ -104,9 +117,9 @@ class FleetRecords:
         generation = await self._store.run(self._registry.register(config))
         await self._in_turn(listing(self._registry, config, generation))
 
-    async def deregister(self, instance_id: str) -> None:
+    async def deregister(self, instance_id: str, *, event: str = "instance.deregistered") -> None:
         """Take it out of the registry; idempotent."""
-        await self._in_turn(deregistration(self._registry, instance_id))
+        await self._in_turn(deregistration(self._registry, instance_id, event=event))
 
     async def change_draining(self, instance_id: str, *, draining: bool) -> bool:
         """Give it nothing new, or work again; False when it is not registered."""

@@ -58,6 +58,11 @@ def listing(
     ]
 
 
-def deregistration(registry: RegistryCommands, instance_id: str) -> list[Command[Any]]:
+def deregistration(
+    registry: RegistryCommands, instance_id: str, *, event: str = "instance.deregistered"
+) -> list[Command[Any]]:
     """What `deregister_instance` says to the store, one after the other."""
-    return [registry.depart(instance_id=instance_id), registry.forget(instance_id=instance_id)]
+    return [
+        registry.depart(instance_id=instance_id, event=event),
+        registry.forget(instance_id=instance_id),
+    ]

@@ -56,6 +56,8 @@ class Known:
     status: InstanceStatus | None
     dead_ms: int = 0
     self_registering: bool = True
+    #: What was written down about the one that is made in its place.
+    successor: MadeInstance | None = None
     #: Asked for its health just now, it answered; of those that run and whose lease is over.
     answers: bool = False
 
@@ -68,6 +70,10 @@ def care(known: Known) -> Care:
     busy = made.until_ms > known.now_ms
     if busy:
         return Care(Act.NOTHING, "somebody is at it")
+    if known.successor is not None:
+        if known.successor.wanted is Wanted.UP:
+            return Care(Act.REMOVE, f"{known.successor.instance_id} has taken its place")
+        return Care(Act.NOTHING, f"{known.successor.instance_id} is to take its place")
     if made.wanted is Wanted.LEAVING:
         return Care(Act.REMOVE, "whoever was removing it did not finish")
     if made.wanted is Wanted.MAKING:
@@ -90,8 +96,16 @@ def care(known: Known) -> Care:
     return _replaced(known, words)
 
 
-def state_of(now_ms: int, made: MadeInstance | None, status: InstanceStatus | None) -> MemberState:
-    """What it is to whoever counts it."""
+def state_of(
+    now_ms: int,
+    made: MadeInstance | None,
+    status: InstanceStatus | None,
+    *,
+    superseded: bool = False,
+) -> MemberState:
+    """What it is to whoever counts it; `superseded` when another one has taken its place."""
+    if superseded:
+        return MemberState.LEAVING
     if made is not None and made.wanted is Wanted.LEAVING:
         return MemberState.LEAVING
     if made is not None and made.wanted is Wanted.STOPPED:

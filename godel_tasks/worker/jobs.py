@@ -1,13 +1,15 @@
 """Control jobs: ordinary Celery tasks, driven by beat, for what no dispatcher has to be up for.
 
 Dispatchers do most of this by themselves; the jobs are there for when none runs: results that wait
-in an outbox are published, late tasks expire, lanes are swept, dead instances are forgotten.
+in an outbox are published, late tasks expire, lanes are swept, dead instances are forgotten. One
+is the control plane's own: `tend` looks after the instances that Godel made (fleet/tending.py).
 Tasks that a dead dispatcher held are taken over by the next dispatcher, not here: a job has no
 connection to instances, and could only guess whether they still run.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Mapping
@@ -37,7 +39,7 @@ DEAD_INSTANCE_KEPT_S = 3600
 #: Seconds that dead letters are kept.
 DEAD_LETTERS_KEPT_S = 7 * 86400
 #: Job and seconds between its runs.
-EVERY_S = {"reap": 1.0, "due": 1.0, "sweep": 30.0, "forget": 60.0}
+EVERY_S = {"reap": 1.0, "due": 1.0, "sweep": 30.0, "forget": 60.0, "tend": 2.0}
 
 #: A run that takes longer than a second is not to be done by the next one as well.
 _following = threading.Lock()
@@ -142,6 +144,13 @@ def forget(runtime: Runtime) -> int:
     return dropped
 
 
+def tend(runtime: Runtime) -> int:
+    """Adopt, finish, undo and replace what was made for pools."""
+    from godel_tasks.fleet.tending import tend_once
+
+    return len(asyncio.run(tend_once(runtime)))
+
+
 def _is_attended(runtime: Runtime, instance_id: str) -> bool:
     """It did not register itself, so it does not come back by itself: a person added it, and a
     person removes it."""
@@ -155,7 +164,7 @@ def _is_attended(runtime: Runtime, instance_id: str) -> bool:
 def register_jobs(app: Celery, bus: EventBus) -> None:
     """Make the jobs known to an app, lazily; `bus` is told of what they do."""
     reap_and_follow = partial(reap, bus=bus, follower=Follower(app))
-    jobs = {"reap": reap_and_follow, "due": due, "sweep": sweep, "forget": forget}
+    jobs = {"reap": reap_and_follow, "due": due, "sweep": sweep, "forget": forget, "tend": tend}
     for word, job in jobs.items():
         name = f"godel.control.{word}"
 

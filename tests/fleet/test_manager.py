@@ -103,7 +103,7 @@ async def test_of_two_who_change_a_pool_at_once_one_is_told(house: House) -> Non
     await house.declare()
     known = await house.store.run(commands.pool("shared"))
     assert known is not None
-    changed = PoolConfig("shared", known.value.template, warm=1)
+    changed = PoolConfig("shared", known.value.template, min_available=1)
     assert await house.store.run(commands.put_pool(changed, before=known.raw))
     assert not await house.store.run(commands.put_pool(changed, before=known.raw))
     assert not await house.store.run(commands.drop_pool("shared", before=known.raw))
