@@ -29,6 +29,8 @@ _UNLIMITED = [
 _KEEPALIVE = [
     ("grpc.keepalive_time_ms", 2000),
     ("grpc.keepalive_timeout_ms", 2000),
+    # What really ends a connection whose ping is not answered: a minute unless it is set.
+    ("grpc.http2.ping_timeout_ms", 2000),
     ("grpc.keepalive_permit_without_calls", 1),
 ]
 
