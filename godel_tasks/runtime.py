@@ -222,6 +222,7 @@ class Runtime:
             renew_every_ms=s.renew_every_ms,
             lease_safety_ms=s.lease_safety_ms,
             instance_lease_ms=s.instance_lease_ms,
+            unreachable_after_ms=int(s.unreachable_after_s * 1000),
             ageing_step_ms=int(s.ageing_step_s * 1000),
             claim_batch=s.claim_batch,
             max_in_flight=s.max_in_flight,

@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     renew_every_ms: Milliseconds = 750
     lease_safety_ms: Milliseconds = 2000
     drain_timeout_s: Seconds = 30
+    unreachable_after_s: Seconds = 6
     flower_tasks_per_s: float = Field(default=500, ge=0, allow_inf_nan=False)
 
     # Clients that send submit_task by name.

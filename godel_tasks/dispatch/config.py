@@ -37,6 +37,8 @@ class DispatchConfig:
     instance_lease_ms: int = 3000
     #: Of instances that dispatchers attend: a busy gateway answers late.
     attended_lease_ms: int = 15_000
+    #: Out of a dispatcher's reach for so long, an instance's attempts are lost to it.
+    unreachable_after_ms: int = 6000
     ageing_step_ms: int = 60_000
     #: How far behind the served virtual time a tenant may lag when its class was blocked.
     max_lag: float = 10_000.0

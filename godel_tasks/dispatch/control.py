@@ -61,7 +61,7 @@ class FlightControl:
         self._on_free = on_free
         self._teller = Teller(ports)
         self.progress = ProgressWriter(ports, flights)
-        self.links = Links(ports, self)
+        self.links = Links(ports, self, fleet.reach)
         self.sender = Sender(
             ports, config, flights, fleet, lease, self.links, self._teller, spawn,
             self._lose, self._land_late,
@@ -99,12 +99,15 @@ class FlightControl:
             self.progress.add(flight, progress)
 
     def on_connected(self, endpoint: str) -> None:
+        self._fleet.reach.stands(endpoint)
         again = [f for f in self._flights if f.endpoint == endpoint and not f.settling]
         if again:
             self._spawn(self.sender.send(again))
 
-    def on_disconnected(self, endpoint: str, error: str) -> None:
-        """Nothing is decided here: the connection comes back, or the registry says who is dead."""
+    def on_disconnected(self, endpoint: str, error: str) -> None:  # noqa: ARG002 - the contract
+        """Nothing is decided here: the connection comes back, or the registry says who is dead, or
+        it stays out of reach for too long."""
+        self._fleet.reach.broke(endpoint)
 
     def _acknowledge_unknown(self, flight: Flight | None, completion: Completion) -> None:
         """The end of something that is not ours (any more): its owner hears of it by asking with
@@ -225,16 +228,33 @@ class FlightControl:
         self._ask_to_stop(flight, CancelCause.PERSON)
 
     def check_times(self) -> None:
-        """Attempts past their time are asked to stop, and counted as lost if they do not."""
+        """Attempts past their time are asked to stop, and counted as lost if they do not; so are
+        those out of reach for too long."""
         now = self._ports.clock.monotonic()
         for flight in self._flights:
-            if flight.settling or not flight.timeout_at:
+            if flight.settling or self._give_up(flight) or not flight.timeout_at:
                 continue
             if flight.cancel_asked_at and now - flight.cancel_asked_at > STOP_CONFIRM_S:
                 if now > flight.timeout_at + STOP_MARGIN_S:
                     self._lose(flight, "did not stop the attempt when its time was up")
             elif not flight.cancel_asked_at and now > flight.timeout_at + STOP_MARGIN_S:
                 self._ask_to_stop(flight, CancelCause.TIMEOUT)
+
+    def _give_up(self, flight: Flight) -> bool:
+        """Its instance lives, and we cannot get there: what was not sent goes back at once, what
+        may run there is lost after a while, its slot kept in use until somebody can ask."""
+        reach = self._fleet.reach
+        if not reach.lacks(flight.endpoint):
+            return False
+        if not flight.may_have_run:
+            why = f"{flight.held.instance_id}: its dispatcher cannot reach it"
+            self._land(flight, self._end(flight, End.REJECTED, why))
+            return True
+        down_s = reach.down_s(flight.endpoint)
+        if down_s * 1000 < self._fleet.unreachable_after_ms(flight.held.instance_id):
+            return False
+        self._lose(flight, f"out of its dispatcher's reach for {down_s:.0f} s, though it lives")
+        return True
 
     def _ask_to_stop(self, flight: Flight, cause: CancelCause) -> None:
         if flight.cancel_cause is not CancelCause.PERSON:

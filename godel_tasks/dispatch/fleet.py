@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from godel_tasks.dispatch.config import DispatchConfig, Ports
+from godel_tasks.dispatch.reach import Reach
 from godel_tasks.domain.instance import Health, InstanceRecord, InstanceStatus
 from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.domain.routing import Filtered
@@ -72,6 +73,7 @@ class FleetView:
         self._config = config
         self._on_lost = on_lost
         self.members: dict[str, Member] = {}
+        self.reach = Reach(ports.clock, config.instance_lease_ms / 1000)
         #: Rises with every change that matters to routing.
         self.version = 0
         self._newest_event = ""
@@ -266,6 +268,14 @@ class FleetView:
         member = self.members.get(instance_id)
         return member.record.config.endpoint if member else ""
 
+    def unreachable_after_ms(self, instance_id: str) -> int:
+        """How long an instance may be out of reach before what runs there is lost. A gateway that
+        dispatchers attend has at least the time that its lease gives it."""
+        member = self.members.get(instance_id)
+        attended = member is not None and bool(member.record.boot_id)
+        limit_ms = self._config.unreachable_after_ms
+        return max(limit_ms, self._config.attended_lease_ms) if attended else limit_ms
+
     def suitable(self, wanted: RequirementClass) -> tuple[str, ...]:
         """Instances that pass the hard filters of a class, up ones only."""
         cached = self._suitable.get(wanted.class_id)
@@ -287,13 +297,17 @@ class FleetView:
     def candidates(self, returning: dict[str, int]) -> dict[str, Candidate]:
         """Instances with room, slots that are about to be given back counted as free. They are
         the same objects at each call, to be used up at once."""
-        now = self._ports.clock.monotonic()
+        now, out = self._ports.clock.monotonic(), self.reach.out()
         found = {}
         for instance_id, member in self.members.items():
             candidate = member.candidate
             free = candidate.capacity - member.used + returning.get(instance_id, 0)
             candidate.free = min(free, candidate.capacity)
-            if free > 0 and member.cool_until <= now:
+            if (
+                free > 0
+                and member.cool_until <= now
+                and not (out and member.record.config.endpoint in out)
+            ):
                 found[instance_id] = candidate
         return found
 
@@ -309,13 +323,20 @@ class FleetView:
 
     def _facts(self, member: Member) -> InstanceFacts:
         record = member.record
-        cooling = member.cool_until > self._ports.clock.monotonic()
         return InstanceFacts(
             record.config,
             *_standing(record),
-            cooling="it refused a delivery a moment ago" if cooling else "",
+            cooling=self._unfit(member),
             free=member.candidate.free,
         )
+
+    def _unfit(self, member: Member) -> str:
+        """Why nothing is to be sent there for the moment; "" when it may be."""
+        if member.cool_until > self._ports.clock.monotonic():
+            return "it refused a delivery a moment ago"
+        if self.reach.lacks(member.record.config.endpoint):
+            return "this dispatcher cannot reach it"
+        return ""
 
     def learn(self, instance_id: str, reply: SlotsReply) -> None:
         """What a slots call told about an instance."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from godel_tasks.dispatch.config import Ports
+from godel_tasks.dispatch.reach import Reach
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.errors import InstanceError
 from godel_tasks.instances.instance import Connection, ConnectionListener
 
 
 class Links:
-    """Connections of one dispatcher, by endpoint."""
+    """Connections of one dispatcher, by endpoint. `reach` hears which are begun and given up; that
+    one stands or broke is for the listener to tell it."""
 
-    def __init__(self, ports: Ports, listener: ConnectionListener) -> None:
+    def __init__(self, ports: Ports, listener: ConnectionListener, reach: Reach) -> None:
         self._ports = ports
         self._listener = listener
+        self._reach = reach
         self._connections: dict[str, Connection] = {}
         #: What each was opened with: driver, and the reference to its credentials.
         self._opened: dict[str, tuple[str, str]] = {}
@@ -36,6 +39,7 @@ class Links:
             connection = driver.open_connection(config, self._listener)
             self._connections[config.endpoint] = connection
             self._opened[config.endpoint] = wanted
+            self._reach.opened(config.endpoint)
             await connection.start()
         return connection
 
@@ -48,6 +52,7 @@ class Links:
         """Close connections to endpoints that nobody serves any more."""
         for endpoint in [e for e in self._connections if e not in used]:
             await self._connections.pop(endpoint).stop()
+            self._reach.forget(endpoint)
 
     async def close(self) -> None:
         while self._connections:

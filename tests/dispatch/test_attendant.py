@@ -56,7 +56,7 @@ class Dispatcher:
         self.listener = Listener()
         self.fleet = FleetView(ports, CONFIG, lambda _id, reason: self.lost.append(reason))
         self.lease = LeaseKeeper(ports, CONFIG, name, lambda _cell, _reply: None)
-        self.links = Links(ports, self.listener)
+        self.links = Links(ports, self.listener, self.fleet.reach)
         self.attendant = Attendant(ports, CONFIG, name, self.fleet, self.lease, self.links)
         self._tasks: list[asyncio.Task[None]] = []
 
