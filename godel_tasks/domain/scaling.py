@@ -163,6 +163,8 @@ class ScalingInputs:
     #: Instances that are up and may be taken, and how many of them have sessions.
     removable: int = 0
     pinned: int = 0
+    #: Idle ones that the pool itself wants above its demand.
+    warm: int = 0
     open_providers: tuple[str, ...] = ()
     #: Who may be taken; kept in the history only where somebody was.
     instances: tuple[InstanceLoad, ...] = ()
@@ -227,6 +229,18 @@ class ScalingAction:
     type: ScalingKind
     instance_id: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingAct:
+    """Something that was done, or that failed, after a decision: "spawned", "cordoned", "removed",
+    "taken back", "failed"."""
+
+    at_ms: int
+    type: ScalingKind
+    instance_id: str
+    what: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

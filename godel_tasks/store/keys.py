@@ -60,7 +60,7 @@ Scaling, `godel:{registry}:`...
 | scaling | hash | pool → its policy | none: lives as long as the policy | put_policies, drop_policy | autoscaler, CLI |
 | scaling_state | hash | pool → what decisions remember; spawns and drains under way | none: dropped once there is no policy and nothing under way | record_scaling | autoscaler, CLI |
 | scaling_leader | hash | owner, token, until_ms of who decides | none: three fields | lead_scaling | record_scaling |
-| ~scaling_history:<pool> | stream | decisions with their inputs, and acts; about 2,000 | 30 days after the last one | record_scaling | CLI |
+| ~scaling_history:<pool> | stream | decisions with their inputs, and acts; about 5,000 | 30 days after the last one | record_scaling | CLI |
 
 Lifecycle, `godel:{registry}:`...
 

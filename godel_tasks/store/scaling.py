@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from godel_tasks.domain.scaling import PoolState, ScalingDecision, ScalingKind, ScalingPolicy
+from godel_tasks.domain.scaling import PoolState, ScalingAct, ScalingDecision, ScalingPolicy
 from godel_tasks.store.command import Command, call, plain, text
 from godel_tasks.store.keys import (
     REGISTRY_SCALING,
@@ -23,20 +23,8 @@ from godel_tasks.store.keys import (
 T = TypeVar("T")
 
 #: Entries of a pool's history that are kept, about, and for how long after the last one.
-HISTORY_LENGTH = 2000
+HISTORY_LENGTH = 5000
 HISTORY_KEPT_MS = 30 * 86_400_000
-
-
-@dataclass(frozen=True, slots=True)
-class ScalingAct:
-    """Something that was done, or that failed, after a decision."""
-
-    at_ms: int
-    type: ScalingKind
-    instance_id: str
-    #: "spawned", "cordoned", "removed", "taken back", "failed".
-    what: str
-    detail: str = ""
 
 
 class ScalingEntry(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -11,6 +11,7 @@ from godel_tasks.domain.scaling import (
     Draining,
     PoolState,
     Recommended,
+    ScalingAct,
     ScalingDecision,
     ScalingInputs,
     ScalingKind,
@@ -22,7 +23,7 @@ from godel_tasks.domain.scaling import (
     StepLimit,
 )
 from godel_tasks.store.keys import REGISTRY_SCALING_STATE, scaling_history
-from godel_tasks.store.scaling import ScalingAct, ScalingCommands, ScalingEntry
+from godel_tasks.store.scaling import ScalingCommands, ScalingEntry
 from tests.cell import Cell
 
 POLICY = ScalingPolicy(

@@ -1,0 +1,120 @@
+"""Reads what scaling looks at: what waits in the cells, who is there, what pools are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from godel_tasks.dispatch.config import CellStore
+from godel_tasks.domain.member import Member
+from godel_tasks.domain.requirement import RequirementClass
+from godel_tasks.policy.scaling.seeing import PoolSeen, Waiting
+from godel_tasks.store.command import Command
+from godel_tasks.store.executor import Executor
+from godel_tasks.store.pools import PoolCommands
+
+#: Providers ("name" or "name/model") whose breakers are open right now.
+OpenProviders = Callable[[], frozenset[str]]
+#: Sessions that are pinned, by instance.
+PinnedSessions = Callable[[], Awaitable[Mapping[str, int]]]
+
+
+class Fleet(Protocol):
+    """What scaling needs of whoever makes and removes instances: `InstanceManager`."""
+
+    async def spawn(self, pool: str) -> str:
+        """Make one; its id once it is there.
+
+        Raises:
+            GodelError: it did not come up, and nothing of it is left.
+        """
+        ...
+
+    async def drain(self, instance_id: str) -> object:
+        """Give it nothing new from now on. Idempotent."""
+        ...
+
+    async def remove(self, instance_id: str) -> None:
+        """End it, and take it out of the registry: what it still runs is lost to its dispatcher,
+        which does with it what `on_uncertain` says. Idempotent."""
+        ...
+
+    async def instances(self, pool: str = "") -> Sequence[Member]:
+        """Those of a pool, or all."""
+        ...
+
+
+class ScalingReader:
+    """One reading for all pools."""
+
+    def __init__(
+        self,
+        store: Executor,
+        cells: Sequence[CellStore],
+        fleet: Fleet,
+        *,
+        open_providers: OpenProviders = frozenset,
+        pinned_sessions: PinnedSessions | None = None,
+    ) -> None:
+        self._store = store
+        self._cells = cells
+        self._fleet = fleet
+        self._pools = PoolCommands()
+        self._open_providers = open_providers
+        self._pinned_sessions = pinned_sessions
+
+    async def read(
+        self, pools: Collection[str], at_ms: int, *, averages: Collection[str] = ()
+    ) -> dict[str, PoolSeen]:
+        """What there is to see of these pools; of `averages` also how long attempts take."""
+        waiting = await self._waiting()
+        declared = await self._store.run(self._pools.pools())
+        sessions = await self._pinned_sessions() if self._pinned_sessions else {}
+        providers = self._open_providers()
+        members = await self._fleet.instances()
+        found = {}
+        for pool in pools:
+            seen = PoolSeen(
+                pool,
+                at_ms,
+                members=[member for member in members if member.pool == pool],
+                waiting=waiting,
+                sessions=sessions,
+                open_providers=providers,
+            )
+            if pool in declared:
+                config = declared[pool].value
+                seen = replace(
+                    seen, template=config.template, replaces=config.replace, warm=config.warm
+                )
+            if pool in averages:
+                seen = replace(seen, average_ms=await self._average_ms(pool))
+            found[pool] = seen
+        return found
+
+    async def _waiting(self) -> list[Waiting]:
+        commands: list[Command[Any]] = []
+        for cell in self._cells:
+            commands += [cell.lookup.waiting(), cell.leases.classes()]
+        replies = await self._store.pipeline(commands)
+        found = []
+        for i in range(len(self._cells)):
+            counts, specs = replies[2 * i : 2 * i + 2]
+            found += [
+                Waiting(RequirementClass.parse(name, specs[name]), count)
+                for name, count in counts.items()
+                if count > 0 and name in specs
+            ]
+        return found
+
+    async def _average_ms(self, pool: str) -> float:
+        """The moving average of the pool's tenants, each as much as it has waiting."""
+        total = weight = 0.0
+        for cell in self._cells:
+            names = await self._store.run(cell.tenants.names())
+            for status in await self._store.pipeline([cell.tenants.status(n) for n in names]):
+                if status is not None and status.config.pool == pool and status.average_ms > 0:
+                    total += status.average_ms * max(1, status.depth)
+                    weight += max(1, status.depth)
+        return total / weight if weight else 0.0
