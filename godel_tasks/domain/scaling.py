@@ -163,8 +163,6 @@ class ScalingInputs:
     #: Instances that are up and may be taken, and how many of them have sessions.
     removable: int = 0
     pinned: int = 0
-    #: Idle ones that the pool itself wants above its demand.
-    warm: int = 0
     open_providers: tuple[str, ...] = ()
     #: Who may be taken; kept in the history only where somebody was.
     instances: tuple[InstanceLoad, ...] = ()

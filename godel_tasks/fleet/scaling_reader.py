@@ -85,9 +85,7 @@ class ScalingReader:
             )
             if pool in declared:
                 config = declared[pool].value
-                seen = replace(
-                    seen, template=config.template, replaces=config.replace, warm=config.warm
-                )
+                seen = replace(seen, template=config.template, replaces=config.replace)
             if pool in averages:
                 seen = replace(seen, average_ms=await self._average_ms(pool))
             found[pool] = seen

@@ -59,7 +59,7 @@ def target(policy: ScalingPolicy, inputs: ScalingInputs, memory: ScalingMemory) 
 
 def _count(policy: ScalingPolicy, inputs: ScalingInputs, queued: int) -> Wish:
     need = needed(policy, inputs, queued)
-    size, warm = inputs.size, max(policy.warm_instances, inputs.warm)
+    size, warm = inputs.size, policy.warm_instances
     seen = f"{queued} waiting and {inputs.running} running ask for {need:.2f} instances"
     if warm:
         seen += f", and {warm} are kept warm"

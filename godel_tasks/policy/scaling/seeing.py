@@ -33,7 +33,6 @@ class PoolSeen:
     template: InstanceTemplate | None = None
     #: Its dead are replaced by whoever looks after them.
     replaces: bool = False
-    warm: int = 0
     average_ms: float = 0.0
     sessions: Mapping[str, int] = field(default_factory=dict)
     open_providers: frozenset[str] = frozenset()
@@ -62,7 +61,6 @@ def inputs_of(seen: PoolSeen, state: PoolState, leaving: Collection[str]) -> Sca
         slots_per_instance=_slots(up, seen.template),
         removable=len(loads),
         pinned=sum(load.sessions > 0 for load in loads),
-        warm=seen.warm,
         open_providers=tuple(sorted(seen.open_providers)),
         instances=loads,
     )
@@ -90,10 +88,9 @@ def _starting(members: Sequence[Member], spawning: Sequence[Spawning], *, replac
             named.discard(member.instance_id)
         elif member.instance_id in named:
             continue
-        elif member.state is MemberState.MAKING:
-            making += 1
         elif member.counts(replace=replaces):
-            dead += 1
+            making += member.state is MemberState.MAKING
+            dead += member.state is MemberState.DEAD
     return max(asked, making) + dead + len(named)
 
 
