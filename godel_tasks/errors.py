@@ -12,6 +12,7 @@ call again may help (`retryable`).
     │   ├── UnknownTenant
     │   ├── QueueFull          depth, limit, retry_after_s
     │   ├── TaskConflict       the id is taken by another task
+    │   ├── SessionEnded       its session is being ended
     │   └── Unroutable         no registered instance could ever run it
     ├── TaskError              about one task that was accepted
     │   ├── TaskNotFound
@@ -19,6 +20,7 @@ call again may help (`retryable`).
     │   ├── TaskTimedOut       an attempt ran longer than `timeout`, or past the `deadline`
     │   ├── AttemptUncertain   an attempt may have run, and `on_uncertain` says fail or hold
     │   ├── TaskUnroutable     buried: nobody could run it within `unroutable_after`
+    │   ├── SessionInstanceLost  buried: the one instance that its session runs on did not come back
     │   ├── TaskStateConflict  the act does not fit the task's state
     │   ├── TaskNotSettled     whoever waited for its end has waited long enough
     │   └── ResultExpired      settled, but its result is no longer kept
@@ -29,6 +31,9 @@ call again may help (`retryable`).
     │   ├── InvalidPool
     │   ├── UnknownPool
     │   └── PoolExists
+    ├── SessionError           about a session
+    │   ├── InvalidSession
+    │   └── UnknownSession
     ├── InstanceError          about an instance, or the way to it
     │   ├── InstanceUnavailable
     │   ├── UnknownInstance
@@ -139,6 +144,12 @@ class TaskConflict(SubmitError):
     """The task id is taken by a task with another tenant or body."""
 
 
+class SessionEnded(SubmitError):
+    """The task's session is being ended; once it is gone, a new one begins under its id."""
+
+    retryable = True
+
+
 class Unroutable(SubmitError):
     """`require_routable=True`, and no registered instance could ever run the task."""
 
@@ -167,6 +178,10 @@ class AttemptUncertain(TaskError):
 
 class TaskUnroutable(TaskError):
     """Nobody could run the task within `GODEL_UNROUTABLE_AFTER_S`."""
+
+
+class SessionInstanceLost(TaskError):
+    """The task's session runs on one instance only, and that did not serve for too long."""
 
 
 class TaskStateConflict(TaskError):
@@ -209,6 +224,18 @@ class UnknownPool(PoolError):
 
 class PoolExists(PoolError):
     """A pool of that name was declared already, or changed meanwhile."""
+
+
+class SessionError(GodelError):
+    """About a session."""
+
+
+class InvalidSession(SessionError):
+    """A field of a session is out of range or of the wrong kind."""
+
+
+class UnknownSession(SessionError):
+    """The tenant has no session of that id."""
 
 
 class InstanceError(GodelError):

@@ -144,6 +144,14 @@ class FleetDoubted(Event, frozen=True):
     reason: str
 
 
+class SessionsMoved(Event, frozen=True):
+    """`sessions.moved`: they wait for another instance now, and start fresh there."""
+
+    instance_id: str
+    sessions: int
+    reason: str
+
+
 class DispatcherReaped(Event, frozen=True):
     """`dispatcher.reaped`: a dead dispatcher's tasks were taken over."""
 

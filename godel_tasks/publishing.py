@@ -38,7 +38,8 @@ ROUTING_KEY = "godel"
 #: Fields of a request that receivers are told as keyword arguments of the task. The others are its
 #: positional arguments, or options that Celery has a place for.
 _KWARGS = (
-    "deadline", "capabilities", "prefer", "region", "instance", "session_id", "strategy",
+    "deadline", "capabilities", "prefer", "region", "instance", "session_id", "session_affinity",
+    "strategy",
     "max_attempts", "timeout", "correlation_id", "on_uncertain",
 )  # fmt: skip
 

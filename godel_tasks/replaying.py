@@ -10,7 +10,8 @@ import hashlib
 import uuid
 from typing import TYPE_CHECKING
 
-from godel_tasks.domain.requirement import digest_of
+from godel_tasks.domain.requirement import HARD, base_class, digest_of
+from godel_tasks.domain.session import Affinity, session_terms
 from godel_tasks.domain.task import NewTask, encode_body
 from godel_tasks.errors import QueueFull, TaskError, TaskNotFound, TaskStateConflict
 from godel_tasks.store.deadletters import DeadLetterCommands
@@ -66,6 +67,7 @@ def _submit(runtime: Runtime, cell: CellStore, record: Record, new_id: str) -> N
         deadline=str(record.deadline_ms if record.deadline_ms > now_ms else 0),
         # Remembered for a day after its end, as ids are that a caller chose.
         body_digest=hashlib.blake2b(new_id.encode() + body, digest_size=9).hexdigest(),
+        session=_session(runtime, record),
     )
     reply = runtime.store.run(
         cell.queue.submit(tenant_id=record.tenant_id, tasks=[task], check_settled=True)
@@ -84,8 +86,15 @@ def _submit(runtime: Runtime, cell: CellStore, record: Record, new_id: str) -> N
         raise TaskError(f"the replay {new_id} was refused", hint="try again")
 
 
+def _session(runtime: Runtime, record: Record) -> str:
+    if not record.body.session_id:
+        return ""
+    affinity = Affinity.HARD if record.class_id.endswith(HARD) else Affinity.SOFT
+    return session_terms(record.body.session_id, affinity, runtime.rules.session_ttl_ms)
+
+
 def _spec(runtime: Runtime, cell: CellStore, record: Record) -> str:
-    digest = record.class_id.rpartition(".")[2]
+    digest = base_class(record.class_id).rpartition(".")[2]
     if digest == digest_of(""):
         return ""
     stored = runtime.store.run(DeadLetterCommands(cell.cell).requirement(record.class_id))

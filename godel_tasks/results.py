@@ -154,6 +154,13 @@ class GodelResult(_CeleryResult):
         value: dict[str, Any] | None = self._godel("usage")
         return value
 
+    @property
+    def session_note(self) -> str | None:
+        """That its session was moved to another instance before it ran, and started fresh there;
+        None when it was not."""
+        value: str | None = self._godel("session_note")
+        return value
+
     def _held(self) -> Any:
         for cell in self._runtime.cells:
             entry = self._ask(cell.lookup.entry(self.id))
@@ -193,10 +200,14 @@ class GodelResult(_CeleryResult):
         return as_data(explain(self._runtime, self.id))
 
     def position(self) -> int | None:
-        """Tasks ahead of it in its lane (0: it is next); None when it does not wait. Cancelled
-        tasks that were ahead may still be counted."""
+        """Tasks ahead of it in its lane, or in its session (0: it is next); None when it does not
+        wait. Cancelled tasks that were ahead in a lane may still be counted."""
         for cell in self._runtime.cells:
             entry = self._ask(cell.lookup.entry(self.id))
+            if entry is not None and entry.behind:
+                name = self._ask(cell.sessions.name_of(self.id))
+                place = self._ask(cell.sessions.place_behind(name=name, task_id=self.id))
+                return place + 1 if place is not None else 0
             if entry is not None and entry.state is TaskState.WAITING:
                 head = self._ask(cell.lookup.lane_head(entry))
                 return max(0, entry.sequence - head) if head is not None else 0

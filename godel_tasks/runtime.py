@@ -194,7 +194,10 @@ class Runtime:
 
     @cached_property
     def rules(self) -> AdmissionRules:
-        return AdmissionRules(payload_limit_bytes=self.settings.payload_limit_bytes)
+        return AdmissionRules(
+            payload_limit_bytes=self.settings.payload_limit_bytes,
+            session_ttl_ms=int(self.settings.session_ttl_s * 1000),
+        )
 
     def cell_of(self, tenant_id: str) -> CellStore:
         """The tenant's cell: chosen when it is created and kept on its record."""

@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     unroutable_after_s: Seconds = 600
     ageing_step_s: Seconds = 60
     eager_handler: str = ""
+    session_ttl_s: Seconds = 86_400
 
     # A dispatcher.
     max_in_flight: Count = 4000

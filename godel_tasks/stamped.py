@@ -68,9 +68,9 @@ def _records(runtime: Runtime, cell: CellStore, *, running_too: bool) -> Iterato
         lanes |= {
             (e.tenant_id, e.class_id, e.level): None
             for e in page.values()
-            if e.state is TaskState.WAITING
+            if e.state is TaskState.WAITING and not e.behind
         }
-        parked = [i for i, e in page.items() if e.state in _PARKED]
+        parked = [i for i, e in page.items() if e.state in _PARKED or e.behind]
         records: list[Record | None] = runtime.store.pipeline([look.parked(i) for i in parked])
         yield [record for record in records if record is not None]
     for lane in lanes:

@@ -14,6 +14,7 @@ from godel_tasks.errors import (
     GodelError,
     InvalidTask,
     QueueFull,
+    SessionEnded,
     StoreUnavailable,
     SubmitError,
     TaskConflict,
@@ -71,6 +72,11 @@ def verdict(
             depth=reply.depth,
             limit=reply.limit,
             retry_after_s=retry_after_s(reply),
+        )
+    if admission is Admission.SESSION_ENDED:
+        return SessionEnded(
+            f"session {request.session_id!r} is being ended",
+            hint="submit again once its running task has stopped, or name another session",
         )
     if admission is Admission.PAST:
         return InvalidTask(

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from godel_tasks.domain.session import SessionStatus
 from godel_tasks.domain.task import NewTask, TaskBody, encode_body
 from godel_tasks.domain.tenant import TenantConfig, TenantStatus
 from godel_tasks.store.command import Command, plain
@@ -23,6 +24,7 @@ from godel_tasks.store.queue import (
 )
 from godel_tasks.store.records import HeldTask, IndexEntry
 from godel_tasks.store.registry import RegistryCommands
+from godel_tasks.store.sessions import EndReply, SessionCommands, status_of
 from godel_tasks.store.tenants import TenantCommands
 
 T = TypeVar("T")
@@ -44,6 +46,7 @@ class Cell:
         self.tenants = TenantCommands(cell, self._time)
         self.look = LookupCommands(cell, self._time)
         self.registry = RegistryCommands(self._time)
+        self.sessions = SessionCommands(cell, self._time)
         self._ids = itertools.count(1)
         self._batches = itertools.count(1)
         self._sequences = itertools.count(1)
@@ -85,6 +88,9 @@ class Cell:
         start_by: str = "0",
         eta: str = "0",
         deadline: str = "0",
+        session: str = "",
+        hard: bool = False,
+        ttl_ms: int = 60_000,
     ) -> NewTask:
         """A new task; `need` is the digest of its requirement, `start_by`, `eta` and
         `deadline` are moments as NewTask has them."""
@@ -98,6 +104,7 @@ class Cell:
             start_by=start_by,
             eta=eta,
             deadline=deadline,
+            session=f"{session} {'hard' if hard else 'soft'} {ttl_ms}" if session else "",
         )
 
     def submit(
@@ -203,6 +210,18 @@ class Cell:
             ids = list(entries)
             self.run(self.leases.acknowledge_outbox(dispatcher=dispatcher, task_ids=ids))
         return entries
+
+    # ------------------------------------------------------------------------------ sessions
+
+    def session(self, name: str) -> SessionStatus | None:
+        """A session by "tenant:session"."""
+        return status_of(name, [self.run(part) for part in self.sessions.fields(name)])
+
+    def move(self, class_id: str, reason: str = "it was lost", limit: int = 200) -> int:
+        return self.run(self.sessions.move(class_id=class_id, reason=reason, limit=limit))
+
+    def end_session(self, name: str, *, limit: int = 200) -> EndReply:
+        return self.run(self.sessions.end(name=name, who="ops", limit=limit))
 
     # ---------------------------------------------------------------------------------- keys
 

@@ -14,7 +14,7 @@ import redis
 from godel_tasks.store import keys as key_table
 
 #: With nothing queued, held or unpublished these may stand: what lives as long as its tenant,
-#: dispatcher or instance, and dead letters, which a person looks at.
+#: dispatcher, instance or session, and dead letters, which a person looks at.
 QUIET = frozenset(
     {"tenant", "tenants", "meta", "leases", "gone", "batches", "settles", "sleepers"}
     | {"dead", "dead_at", "dead_classes", "decisions"}
@@ -23,6 +23,7 @@ QUIET = frozenset(
     | {"breaker", "breakers"}
     | {"pools"}
     | {"labels", "having", "generations", "lost", "probes"}
+    | {"session", "sessions", "pinned"}
 )
 
 

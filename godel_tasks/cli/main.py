@@ -33,6 +33,9 @@ class Godel(LazyGroup):
         "instances": LazyCommand(
             _HERE + "instances:instances", "List, show, add, change and remove instances."
         ),
+        "sessions": LazyCommand(
+            _HERE + "sessions:sessions", "List, show and end sessions of tenants."
+        ),
         "openclaw": LazyCommand(
             _HERE + "openclaw:openclaw", "Install, start, list and stop OpenClaw gateways here."
         ),

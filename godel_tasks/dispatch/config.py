@@ -20,6 +20,7 @@ from godel_tasks.store.lookup import LookupCommands
 from godel_tasks.store.progress import ProgressCommands
 from godel_tasks.store.queue import GlobalTaskQueue
 from godel_tasks.store.registry import RegistryCommands
+from godel_tasks.store.sessions import SessionCommands
 from godel_tasks.store.tenants import TenantCommands
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class CellStore:
         self.lookup = LookupCommands(cell, now_ms)
         self.progress = ProgressCommands(cell, now_ms)
         self.decisions = DecisionCommands(cell, now_ms)
+        self.sessions = SessionCommands(cell, now_ms)
 
 
 @dataclass(frozen=True, slots=True)

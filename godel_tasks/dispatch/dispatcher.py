@@ -24,6 +24,7 @@ from godel_tasks.dispatch.insist import insist
 from godel_tasks.dispatch.lease import LeaseKeeper
 from godel_tasks.dispatch.publisher import Publisher
 from godel_tasks.dispatch.reaper import Reaper
+from godel_tasks.dispatch.sessions import SessionMover
 from godel_tasks.dispatch.settler import Settler
 from godel_tasks.dispatch.slotbank import SlotBank
 from godel_tasks.dispatch.view import DispatchView, view_of
@@ -169,6 +170,7 @@ class Dispatcher:
         self._spawn(self._housekeeping.watch_flights())
         self._spawn(self._housekeeping.watch_slowly())
         self._spawn(self._attendant.run())
+        self._spawn(SessionMover(self._ports, self.fleet, self.feeder).run())
         self._spawn(self._control.progress.run())
         self._spawn(self.feeder.decisions.run())
         for view in self.feeder.cells:

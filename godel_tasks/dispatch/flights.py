@@ -36,6 +36,7 @@ class Flight:
         "orphaned",
         "running",
         "sent_at",
+        "session_note",
         "settling",
         "timeout_at",
     )
@@ -59,6 +60,8 @@ class Flight:
         self.headers: dict[str, str] | None = None
         #: Its run may go on: the slot is freed once the instance says that it does not run it.
         self.orphaned = False
+        #: That its session was moved, for the result.
+        self.session_note = ""
         self.cancel_cause = CancelCause.NONE
         self.cancel_by = ""
         self.cancel_asked_at = 0.0

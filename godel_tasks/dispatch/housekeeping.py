@@ -9,8 +9,11 @@ from godel_tasks.dispatch.fleet import FleetView
 from godel_tasks.dispatch.flights import Flights
 from godel_tasks.dispatch.insist import insist
 from godel_tasks.dispatch.lease import LeaseKeeper
+from godel_tasks.dispatch.outcome import NO_INSTANCE, SESSION_STUCK
 from godel_tasks.dispatch.publisher import Publisher
+from godel_tasks.dispatch.sessions import why_not
 from godel_tasks.dispatch.slotaudit import SlotAudit
+from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.domain.task import TaskState
 from godel_tasks.errors import StoreUnavailable
 from godel_tasks.events import ClassUnroutable
@@ -113,6 +116,7 @@ class Housekeeping:
             try:
                 for view in self._feeder.cells:
                     await self._check_routable(view)
+                    await self._forget_sessions(view)
                 await self._reconcile_orphans()
                 await self._tidy_links()
                 if looks % AUDIT_EVERY == 0 and await self._slot_audit.look():
@@ -129,7 +133,7 @@ class Housekeeping:
             wanted = view.classes.get(name)
             if wanted is None or waiting <= 0:
                 continue
-            if self._fleet.routable(wanted):
+            if self._may_run(wanted):
                 routable.append(name)
                 continue
             text = nearest(wanted, (m.record.config for m in self._fleet.members.values()))
@@ -138,12 +142,28 @@ class Housekeeping:
             if new:
                 self._ports.bus.emit(ClassUnroutable(name, waiting, text))
             limit_ms = self._config.unroutable_after_ms
-            why = f"no instance could run it ({wanted}); {text}"
+            why = f"{NO_INSTANCE} could run it ({wanted}); {text}"
+            if wanted.hard:
+                why = f"{SESSION_STUCK} {wanted.pinned}: {why_not(self._fleet, wanted)}"
             bury = queue.bury_class(class_id=name, limit_ms=limit_ms, why=why)
-            if await self._ports.store.run(bury):
+            # Behind each head of a session another one may have waited as long.
+            while await self._ports.store.run(bury):
                 await self._publisher.take_over(view.store)
         if routable:
             await self._ports.store.run(leases.mark_routable(class_ids=routable))
+
+    def _may_run(self, wanted: RequirementClass) -> bool:
+        """Whether tasks of the class need not give up waiting. A session that may leave its
+        instance has the others, too; one that may not has only that one."""
+        if wanted.hard:
+            return bool(self._fleet.suitable(wanted))
+        return self._fleet.routable(wanted.unpinned if wanted.pinned else wanted)
+
+    async def _forget_sessions(self, view: CellView) -> None:
+        sessions = view.store.sessions
+        idle = await self._ports.store.run(sessions.idle())
+        for name, who in idle.unfinished.items():
+            await self._ports.store.run(sessions.end(name=name, who=who))
 
     async def _reconcile_orphans(self) -> None:
         """A slot whose run nobody waits for is freed when the instance says that it does not run

@@ -34,10 +34,12 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     correlation_id: str = ""
     #: Something follows it, or may: a script that ends a task does not look into its body.
     followed: bool = False
-    #: Of the attempt that ended it. Last: entries that are older have none.
+    #: Of the attempt that ended it. New fields go last: entries that are older have none.
     usage: Usage | None = None
     #: Which claim sent it there: dispatcher, batch, when (ms) and class, for `explain`.
     routed: tuple[str, int, int, str] | None = None
+    #: That its session was moved before the last attempt, and why.
+    session_note: str = ""
 
     @property
     def state(self) -> TaskState:
@@ -49,6 +51,9 @@ _decoder = msgspec.msgpack.Decoder(Outcome)
 _json = msgspec.json.Encoder()
 
 _ERROR_MODULE = "godel_tasks.errors"
+#: How the reasons of what was buried without an attempt begin, and the errors that they stand for.
+NO_INSTANCE, SESSION_STUCK = "no instance", "the session's instance"
+_BURIED = ((NO_INSTANCE, "TaskUnroutable"), (SESSION_STUCK, "SessionInstanceLost"))
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
@@ -66,7 +71,7 @@ def decode_outcome(entry: bytes) -> Outcome:
         letter,
         tenant_id,
         int(at_ms),
-        error_type="TaskUnroutable" if text.startswith("no instance") else "TaskError",
+        error_type=next((kind for start, kind in _BURIED if text.startswith(start)), "TaskError"),
         error_module=_ERROR_MODULE,
         error_message=text,
         followed=True,
@@ -117,6 +122,8 @@ def celery_meta(task_id: str, outcome: Outcome, canvas: bytes = b"") -> bytes:
     known: dict[str, Any] = {"usage": usage_data(outcome.usage)} if outcome.usage else {}
     if outcome.routed:
         known["routed"] = outcome.routed
+    if outcome.session_note:
+        known["session_note"] = outcome.session_note
     return _json.encode(
         {
             "status": status,

@@ -10,6 +10,7 @@ from godel_tasks.dispatch.fleet import FleetView
 from godel_tasks.dispatch.flights import Flight, Flights, delivery_of
 from godel_tasks.dispatch.lease import LeaseKeeper
 from godel_tasks.dispatch.links import Links
+from godel_tasks.dispatch.sessionnotes import learn_notes
 from godel_tasks.dispatch.telling import Teller
 from godel_tasks.domain.attempt import Delivery
 from godel_tasks.errors import InstanceUnavailable
@@ -60,6 +61,7 @@ class Sender:
         for flight in fresh:
             self._flights.add(flight)
             self._teller.claimed(flight)
+        await learn_notes(self._ports, self._ports.cells[cell], fresh)
         await self.send(fresh)
 
     def adopt(self, cell: int, tasks: Sequence[HeldTask]) -> None:
@@ -75,7 +77,11 @@ class Sender:
             self._teller.adopted(flight)
             self._unsent.add(flight.task_id)
             adopted.append(flight)
-        self._spawn(self.send(adopted))
+        self._spawn(self._send_adopted(cell, adopted))
+
+    async def _send_adopted(self, cell: int, adopted: Sequence[Flight]) -> None:
+        await learn_notes(self._ports, self._ports.cells[cell], adopted)
+        await self.send(adopted)
 
     async def send(self, flights: Sequence[Flight]) -> None:
         """Send attempts to their instances, batched by endpoint. Without a fresh lease, or while

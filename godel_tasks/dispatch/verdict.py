@@ -116,6 +116,7 @@ def _outcome(
             followed=record.body.followed,
             usage=completion.usage,
             routed=flight.held.routed,
+            session_note=flight.session_note,
         )
     error_type, module = completion.error_type, completion.error_module
     message = completion.error_message or decision.reason
@@ -145,4 +146,5 @@ def _outcome(
         followed=record.body.followed,
         usage=completion.usage,
         routed=flight.held.routed,
+        session_note=flight.session_note,
     )

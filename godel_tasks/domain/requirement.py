@@ -93,6 +93,17 @@ def class_id(route: str, spec: str) -> str:
     return f"{route}.{digest_of(spec)}"
 
 
+#: Between the class that a session's task would have without it and the instance that the session
+#: is on: "base~" (none yet), "base~gw-1", and with a mark at the end when it may run nowhere else,
+#: "base~gw-1!". No name of an instance or a pool holds either sign.
+PIN, HARD = "~", "!"
+
+
+def base_class(class_id: str) -> str:
+    """The class without a session's pin."""
+    return class_id.partition(PIN)[0]
+
+
 def requirement_of(spec: str) -> Requirement:
     return _decoder.decode(spec) if spec else NO_REQUIREMENT
 
@@ -119,14 +130,34 @@ class RequirementClass(msgspec.Struct, frozen=True):
     more_pools: tuple[str, ...] = ()
     #: Of its tenant, or the deployment.
     default_strategy: str = ""
+    #: The instance that holds the session of its tasks; "" for any.
+    pinned: str = ""
+    #: Its sessions run nowhere else, ever.
+    hard: bool = False
 
     @classmethod
     def parse(cls, class_id: str, stored: str, default_strategy: str = "") -> RequirementClass:
-        """From the `classes` hash: "route\nspec"."""
+        """From the `classes` hash: "route\\nspec"."""
         route, _, spec = stored.partition("\n")
         pools, _, strategy = route.partition(STRATEGY)
         home, *more = pools.split(POOLS)
-        return cls(class_id, home, requirement_of(spec), tuple(more), strategy or default_strategy)
+        pin = class_id.partition(PIN)[2]
+        return cls(
+            class_id,
+            home,
+            requirement_of(spec),
+            tuple(more),
+            strategy or default_strategy,
+            pin.removesuffix(HARD),
+            pin.endswith(HARD),
+        )
+
+    @property
+    def unpinned(self) -> RequirementClass:
+        """The class of sessions that ask the same and are on no instance yet."""
+        return msgspec.structs.replace(
+            self, class_id=base_class(self.class_id) + PIN, pinned="", hard=False
+        )
 
     @property
     def strategy(self) -> str:
@@ -144,4 +175,6 @@ class RequirementClass(msgspec.Struct, frozen=True):
             parts.append(f"instance {r.instance_id}")
         if self.requirement.strategy:
             parts.append(f"strategy {self.requirement.strategy}")
+        if self.pinned:
+            parts.append(f"session on {self.pinned}")
         return ", ".join(parts)

@@ -140,7 +140,7 @@ def decode_body(data: bytes) -> TaskBody:
 class NewTask(msgspec.Struct, frozen=True, gc=False):
     """A task as submit sends it. A moment is "0" (none), "+ms" from now on Redis's clock, or ms
     since the epoch. `body_digest` is "-" for ids that Godel made; `canvas` says what follows the
-    task's end (empty: nothing)."""
+    task's end (empty: nothing); `session` is "id affinity ttl_ms" (empty: it has none)."""
 
     task_id: str
     level: int
@@ -152,3 +152,4 @@ class NewTask(msgspec.Struct, frozen=True, gc=False):
     deadline: str = "0"
     body_digest: str = "-"
     canvas: bytes = b""
+    session: str = ""

@@ -102,6 +102,12 @@ class Instance(ABC):
     async def terminate_session(self, session_id: str) -> None:
         """Idempotent: an unknown session is no error."""
 
+    async def forget_session(self, tenant_id: str, session_id: str) -> None:
+        """As `terminate_session`, of that tenant's session only. Idempotent."""
+        found = await self.get_session(session_id)
+        if found is not None and found.tenant_id in ("", tenant_id):
+            await self.terminate_session(session_id)
+
     @abstractmethod
     async def aclose(self) -> None:
         """Close what this view opened; idempotent."""

@@ -30,13 +30,17 @@ from godel_tasks.domain.task import (
 from godel_tasks.domain.tenant import is_name
 from godel_tasks.errors import InvalidTask, PayloadNotSerializable, PayloadTooLarge
 from godel_tasks.policy.capabilities import capabilities_of, preferences_of, word_of
+from godel_tasks.policy.sessions import terms_of
 from godel_tasks.policy.strategies import check_strategy
 
 #: A moment or a span: seconds from now, a timedelta, or a datetime (naive ones are UTC).
 Moment = int | float | timedelta | datetime
 
 _MAX_ID = 128
-_TEXTS = ("region", "instance", "session_id", "strategy", "correlation_id", "on_uncertain")
+_TEXTS = (
+    "region", "instance", "session_id", "session_affinity", "strategy", "correlation_id",
+    "on_uncertain",
+)  # fmt: skip
 _NO_TEXTS = ("",) * len(_TEXTS)
 _texts_of = attrgetter(*_TEXTS)
 _json = msgspec.json.Encoder()
@@ -63,6 +67,8 @@ class TaskRequest(msgspec.Struct, kw_only=True):
     region: str = ""
     instance: str = ""
     session_id: str = ""
+    #: What its session starts with if this is its first task: "soft" (also for "") or "hard".
+    session_affinity: str = ""
     strategy: str = ""
     max_attempts: int | None = None
     timeout: float | timedelta | None = None
@@ -82,6 +88,8 @@ class AdmissionRules:
     """Deployment's limits."""
 
     payload_limit_bytes: int = 262_144
+    #: Of sessions that their first task makes.
+    session_ttl_ms: int = 86_400_000
 
 
 class AdmittedTask(NewTask, frozen=True, gc=False, kw_only=True):
@@ -286,6 +294,9 @@ def admit(
     """
     _check_kinds(request)
     _check_words(request)
+    session = ""
+    if request.session_id or request.session_affinity:
+        session = terms_of(request.session_id, request.session_affinity, rules.session_ttl_ms)
     level = level_of(request.priority)
     payload, encoding = encode_payload(request.payload, rules.payload_limit_bytes)
     requirement = Requirement(
@@ -335,5 +346,6 @@ def admit(
         _moment("deadline", request.deadline),
         digest,
         request.canvas,
+        session,
         requirement=requirement,
     )

@@ -33,6 +33,8 @@ def match(wanted: RequirementClass, instance: InstanceConfig) -> Match:
     misfits += _places(wanted, instance)
     if requirement.instance_id and requirement.instance_id != instance.instance_id:
         misfits.append(f"it is not instance {requirement.instance_id}")
+    if wanted.pinned and wanted.pinned != instance.instance_id:
+        misfits.append(f"the session is on {wanted.pinned}")
     if requirement.region and requirement.region != instance.region:
         misfits.append(f"region is {instance.region or 'not set'}, not {requirement.region}")
     for condition in requirement.capabilities:

@@ -18,7 +18,7 @@ Cell, `godel:{cNN}:`...
 | waiting | hash | class → tasks in lanes, tombstones not counted | field gone at 0 | whoever moves a task in or out of a lane | dispatchers |
 | seqs | hash | lane → last sequence | field gone when the lane is | submit, lane entry | position |
 | tombs | hash | lane → tombstones in it | field gone at 0 | cancel, due, claim | sweep |
-| parked | hash | id → record of delayed tasks and holds | entry ends with the state | submit, settle | due, cancel, resolve |
+| parked | hash | id → record of delayed tasks, holds, and tasks behind the head of their session | entry ends with the state | submit, settle, due, whatever ends a session's head | due, cancel, resolve |
 | evidence | hash | id → why a task is on hold | with the hold | settle | lookups |
 | due | zset | d:/x:/h:<id> → when it is due (ms) | members go when due or settled | submit, settle | due, claim |
 | ~held:<dispatcher> | hash | id → batch, epoch, instance#generation, slot, estimate, time, record | none: reaped with its dispatcher | claim, settle, reap | renew, reap |
@@ -35,6 +35,13 @@ Cell, `godel:{cNN}:`...
 | dead, dead_at | hash, zset | dead letters: id → record; id → when | control cuts what is past the retention | settle, bury_class, drop_dead, cut_dead_letters | CLI |
 | dead_classes | hash | class of a dead letter → pool and requirement | none: dropped with the last dead letter | settle, bury_class, drop_dead, cut_dead_letters | CLI |
 | unroutable | hash | class → since when, nobody can run it | field gone when routable or empty | dispatchers | bury_class, CLI |
+| ~session:<tenant>:<session> | hash | affinity, ttl_ms, created_ms, used_ms, labels; head (id in force); instance, generation, bound_ms, ran (attempts there); moves, moved_from, moved_ms, moved_why; ended, ended_by | none: goes when nothing has used it for ttl_ms, or with its last task once it is ended | submit, claim, settle, finish, open_session, end_session, move_sessions, idle_sessions | the same, lookups |
+| ~behind:<tenant>:<session> | list | ids that wait behind the head, in order | none: gone when empty | submit, due, finish | the same |
+| ~members:<tenant>:<session> | set | ids of its unsettled tasks | none: gone when empty | submit, settle, finish | end_session, idle_sessions, lookups |
+| ~sessioned | hash | id → tenant:session of unsettled tasks that have one | none: an entry ends when its task settles | submit, settle, finish | whoever moves such a task |
+| ~moved | hash | id → that its session was moved, and why, for the result | as sessioned | move_sessions | dispatchers, lookups |
+| ~sessions | zset | tenant:session → when it is idle for too long (ms) | with the session | submit, settle, finish | idle_sessions, lookups |
+| ~pinned | hash | instance → sessions bound to it | field gone at 0 | claim, settle, move_sessions, whatever drops a session | lookups |
 | wake | list | tokens (what to look at), at most one a sleeper | 60 s | whoever adds work | dispatchers (BLPOP) |
 | sleepers | set | dispatchers that wait for a token | member goes when it claims or dies | sleep | wake |
 
@@ -123,6 +130,16 @@ class CellKeys:
 
     def progress(self, task_id: str) -> str:
         return f"{self.prefix}progress:{task_id}"
+
+    def session(self, name: str) -> str:
+        """`name`: "tenant:session"."""
+        return f"{self.prefix}session:{name}"
+
+    def behind(self, name: str) -> str:
+        return f"{self.prefix}behind:{name}"
+
+    def members(self, name: str) -> str:
+        return f"{self.prefix}members:{name}"
 
     def lane(self, tenant_id: str, class_id: str, level: int) -> str:
         return f"{self.prefix}lane:{tenant_id}:{class_id}:{level}"

@@ -26,6 +26,7 @@ class Admission(StrEnum):
     CONFLICT = "c"
     FULL = "f"
     PAST = "p"
+    SESSION_ENDED = "s"
 
 
 class SubmitReply(msgspec.Struct, frozen=True, gc=False):
@@ -145,11 +146,14 @@ class GlobalTaskQueue(CellCommands):
         count as taken (caller-chosen ids; a repeat after a lost reply)."""
         specs: dict[str, str] = {}
         follow: list[Argument] = []
+        sessions: list[Argument] = []
         items: list[Argument] = []
         for task in tasks:
             specs[task.spec_digest] = task.spec
             if task.canvas:
                 follow += (task.task_id, task.canvas)
+            if task.session:
+                sessions += (task.task_id, task.session)
             items += (
                 task.task_id,
                 (
@@ -165,8 +169,9 @@ class GlobalTaskQueue(CellCommands):
             int(check_settled),
             len(specs),
             len(follow) // 2,
+            len(sessions) // 2,
             named={"tenant": self.keys.tenant(tenant_id)},
-            rest=[*flat, *follow, *items],
+            rest=[*flat, *follow, *sessions, *items],
             decode=_submit_reply,
         )
 

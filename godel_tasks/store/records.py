@@ -60,6 +60,11 @@ class IndexEntry(msgspec.Struct, frozen=True, gc=False):
         return self.flags == "c"
 
     @property
+    def behind(self) -> bool:
+        """It waits in no lane, but behind the head of its session."""
+        return self.flags == "s"
+
+    @property
     def retrying(self) -> bool:
         return self.flags == "r"
 

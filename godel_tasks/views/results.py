@@ -38,6 +38,7 @@ class Ending:
     usage: dict[str, Any] | None = None
     #: Which claim sent it there: dispatcher, batch, when (ms), class.
     routed: tuple[str, int, int, str] | None = None
+    session_note: str = ""
 
     @property
     def ok(self) -> bool:
@@ -71,6 +72,7 @@ def ending_of(stored: bytes) -> Ending | None:
         meta.get("date_done") or "",
         godel.get("usage"),
         tuple(godel["routed"]) if "routed" in godel else None,
+        godel.get("session_note", ""),
     )
 
 

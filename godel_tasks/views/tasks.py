@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from godel_tasks.domain.requirement import RequirementClass
+from godel_tasks.domain.requirement import PIN, RequirementClass
 from godel_tasks.domain.task import Level, TaskState
 from godel_tasks.errors import ResultExpired, TaskNotFound
 from godel_tasks.policy.matching import nearest
 from godel_tasks.store.records import HeldTask, IndexEntry, Record
+from godel_tasks.store.sessions import status_of
 from godel_tasks.views.instances import all_instances
 from godel_tasks.views.results import Ending, endings
 
@@ -38,7 +39,7 @@ class TaskView(msgspec.Struct, kw_only=True):
     class_id: str = ""
     class_text: str = ""
     level: str = ""
-    #: Tasks ahead of it in its lane; None when it does not wait.
+    #: Tasks ahead of it in its lane, or in its session; None when it does not wait.
     position: int | None = None
     #: Executions so far, the running one included.
     attempts: int = 0
@@ -46,6 +47,10 @@ class TaskView(msgspec.Struct, kw_only=True):
     dispatcher: str = ""
     cancel_asked: bool = False
     retrying: bool = False
+    #: That its session was moved, and why.
+    session_note: str = ""
+    #: The task that its session is at, when it waits behind that one.
+    behind: str = ""
     #: Why it is on hold.
     evidence: str = ""
     #: What its running attempt has said so far.
@@ -93,7 +98,11 @@ def _unsettled(runtime: Runtime, cell: CellStore, task_id: str, entry: IndexEntr
         entry.class_id, specs.get(entry.class_id, ""), runtime.settings.strategy
     )
     view.class_text = str(wanted) if entry.class_id in specs else ""
-    if entry.state is TaskState.WAITING:
+    if PIN in entry.class_id:
+        _add_session(runtime, cell, view, entry)
+    if entry.behind:
+        view.record = runtime.store.run(cell.lookup.parked(task_id))
+    elif entry.state is TaskState.WAITING:
         view.wanted = wanted
         _add_waiting(runtime, cell, view, entry)
         if entry.class_id in unroutable:
@@ -111,6 +120,18 @@ def _unsettled(runtime: Runtime, cell: CellStore, task_id: str, entry: IndexEntr
             if said is not None and said.attempt == view.attempts:
                 view.said = said.text
     return view
+
+
+def _add_session(runtime: Runtime, cell: CellStore, view: TaskView, entry: IndexEntry) -> None:
+    sessions, task_id = cell.sessions, view.task_id
+    name = runtime.store.run(sessions.name_of(task_id))
+    view.session_note = runtime.store.run(sessions.notes([task_id])).get(task_id, "")
+    if entry.behind and name:
+        place = runtime.store.run(sessions.place_behind(name=name, task_id=task_id))
+        status = status_of(name, runtime.store.pipeline(sessions.fields(name)))
+        # The head is ahead of it, too.
+        view.position = None if place is None else place + 1
+        view.behind = status.head if status is not None else ""
 
 
 def _add_waiting(runtime: Runtime, cell: CellStore, view: TaskView, entry: IndexEntry) -> None:
@@ -172,6 +193,7 @@ def _settled(runtime: Runtime, task_id: str) -> TaskView:
     view.state, view.ending = ending.state, ending
     view.tenant_id = ending.tenant_id or view.tenant_id
     view.routed = ending.routed
+    view.session_note = ending.session_note
     view.instance_id, view.attempts = ending.instance_id, ending.attempts or view.attempts
     return view
 

@@ -39,7 +39,14 @@ DEAD_INSTANCE_KEPT_S = 3600
 #: Seconds that dead letters are kept.
 DEAD_LETTERS_KEPT_S = 7 * 86400
 #: Job and seconds between its runs.
-EVERY_S = {"reap": 1.0, "due": 1.0, "sweep": 30.0, "forget": 60.0, "tend": 2.0}
+EVERY_S = {
+    "reap": 1.0,
+    "due": 1.0,
+    "sweep": 30.0,
+    "forget": 60.0,
+    "sessions": 10.0,
+    "tend": 2.0,
+}
 
 #: A run that takes longer than a second is not to be done by the next one as well.
 _following = threading.Lock()
@@ -126,6 +133,17 @@ def sweep(runtime: Runtime) -> int:
     return sum(runtime.store.run(cell.queue.sweep()) for cell in runtime.cells)
 
 
+def sessions(runtime: Runtime) -> int:
+    """Forget sessions that were idle for their time, and finish what was begun of ending others."""
+    handled = 0
+    for cell in runtime.cells:
+        idle = runtime.store.run(cell.sessions.idle())
+        handled += idle.forgotten
+        for name, who in idle.unfinished.items():
+            handled += runtime.store.run(cell.sessions.end(name=name, who=who)).cancelled
+    return handled
+
+
 def forget(runtime: Runtime) -> int:
     """Drop instances that have been dead for an hour, and dead letters past their time."""
     fleet = runtime.store.run(runtime.registry.fleet())
@@ -164,7 +182,14 @@ def _is_attended(runtime: Runtime, instance_id: str) -> bool:
 def register_jobs(app: Celery, bus: EventBus) -> None:
     """Make the jobs known to an app, lazily; `bus` is told of what they do."""
     reap_and_follow = partial(reap, bus=bus, follower=Follower(app))
-    jobs = {"reap": reap_and_follow, "due": due, "sweep": sweep, "forget": forget, "tend": tend}
+    jobs = {
+        "reap": reap_and_follow,
+        "due": due,
+        "sweep": sweep,
+        "forget": forget,
+        "sessions": sessions,
+        "tend": tend,
+    }
     for word, job in jobs.items():
         name = f"godel.control.{word}"
 

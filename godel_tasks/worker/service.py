@@ -16,7 +16,13 @@ from godel_tasks.dispatch.dispatcher import Dispatcher, Ending
 from godel_tasks.dispatch.view import DispatchView
 from godel_tasks.domain.task import TERMINAL_STATES
 from godel_tasks.embedded import masked
-from godel_tasks.events import ClassUnroutable, DispatcherReaped, Event, EventBus
+from godel_tasks.events import (
+    ClassUnroutable,
+    DispatcherReaped,
+    Event,
+    EventBus,
+    SessionsMoved,
+)
 from godel_tasks.process import loop_factory, spare_start_up
 from godel_tasks.runtime import Runtime
 
@@ -28,6 +34,8 @@ def log_event(event: Event) -> None:
     match event:
         case ClassUnroutable(class_id, waiting, nearest):
             log.warning("class.unroutable", class_id=class_id, waiting=waiting, nearest=nearest)
+        case SessionsMoved(instance_id, sessions, reason):
+            log.warning("sessions.moved", instance=instance_id, sessions=sessions, reason=reason)
         case DispatcherReaped(dead, tasks):
             log.warning("dispatcher.reaped", dead=dead, tasks=tasks)
 

@@ -15,7 +15,7 @@ from celery.worker import state
 
 from godel_tasks.canvas.following import Follower
 from godel_tasks.errors import WorkerError
-from godel_tasks.events import ClassUnroutable, DispatcherReaped, EventBus
+from godel_tasks.events import ClassUnroutable, DispatcherReaped, EventBus, SessionsMoved
 from godel_tasks.runtime import runtime_of
 from godel_tasks.worker.inspecting import TASK_NAME, settled, stats_of
 from godel_tasks.worker.remote import ANSWER_WITHIN_S
@@ -83,7 +83,7 @@ class DispatchStep(bootsteps.StartStopStep):
             raise SystemExit(f"error: {error}") from None  # a traceback would hide the hint
         runtime = runtime_of(worker.app)
         bus = EventBus()
-        bus.subscribe(log_event, ClassUnroutable, DispatcherReaped)
+        bus.subscribe(log_event, ClassUnroutable, DispatcherReaped, SessionsMoved)
         worker.godel_mirror.watch(bus)
         worker.godel_signals.watch(bus)
         worker.godel_traces.watch(bus)

@@ -7,10 +7,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from godel_tasks.domain.requirement import HARD, PIN
 from godel_tasks.store.command import Command
 from godel_tasks.store.lookup import LookupCommands
 from godel_tasks.store.queue import Admission, ClaimReply, SubmitReply
 from godel_tasks.store.records import IndexEntry
+from godel_tasks.store.sessions import SessionCommands
 from tests.simulation.server import SimServer
 
 
@@ -32,6 +34,8 @@ class Oracle:
         self._entries: dict[str, IndexEntry | None] = {}
         self._entered: dict[str, int] = {}
         self._last_claimed: dict[tuple[str, str, int], int] = {}
+        #: Tasks of a session that joined it when they were submitted, in that order.
+        self._joined: dict[str, list[str]] = defaultdict(list)
         server.guards.append(self._before)
         server.watchers.append(self._after)
 
@@ -50,8 +54,10 @@ class Oracle:
         return next((entry for entry in found if entry is not None), None)
 
     def _after(self, sender: str, command: Command[Any], reply: Any) -> None:
-        if command.name == "claim" and isinstance(reply, ClaimReply) and self._ordered:
-            self._check_order(reply)
+        if command.name == "claim" and isinstance(reply, ClaimReply):
+            self._check_sessions(reply)
+            if self._ordered:
+                self._check_order(reply)
         elif command.name == "submit" and isinstance(reply, SubmitReply):
             self._note_order(command, reply)
         elif command.name == "settle":
@@ -71,14 +77,48 @@ class Oracle:
         for i, admission in enumerate(reply.admissions):
             eta = str(items[3 * i + 1]).split(" ")[3]
             if admission is Admission.QUEUED and eta == "0":
-                self._entered[str(items[3 * i])] = len(self._entered)
+                task_id = str(items[3 * i])
+                self._entered[task_id] = len(self._entered)
+                name = self._ask_session(task_id)
+                if name:
+                    self._joined[name].append(task_id)
+
+    def _ask_session(self, task_id: str) -> str:
+        asked = (self._server.ask(SessionCommands(c.cell).name_of(task_id)) for c in self._cells)
+        return next((name for name in asked if name), "")
+
+    def _check_sessions(self, reply: ClaimReply) -> None:
+        """Of a session one task is held at a time, and none that came before it is unsettled; it is
+        claimed only for its session's instance."""
+        taken: set[str] = set()
+        for held in reply.tasks:
+            name = self._ask_session(held.record.task_id)
+            if not name:
+                continue
+            if name in taken:
+                self.complain(f"two tasks of session {name} were claimed at once")
+            taken.add(name)
+            joined, task_id = self._joined[name], held.record.task_id
+            # One that was delayed joined when it was due.
+            ahead = joined[: joined.index(task_id)] if task_id in joined else []
+            for earlier in ahead:
+                if self.entry(earlier) is not None:
+                    self.complain(f"{task_id} overtook {earlier} in session {name}")
+            for other in joined:
+                entry = self.entry(other)
+                if other != task_id and entry is not None and entry.owner != "-":
+                    self.complain(f"{other} and {task_id} of {name} are both held")
+            pin = held.record.class_id.partition(PIN)[2].removesuffix(HARD)
+            if pin not in ("", held.instance_id):
+                self.complain(f"{task_id} of {name} was claimed for another instance")
 
     def _check_order(self, reply: ClaimReply) -> None:
         for held in reply.tasks:
             record = held.record
             lane = (record.tenant_id, record.class_id, record.level)
             at = self._entered.get(record.task_id)
-            if at is None or record.attempt > 1:
+            # The heads of sessions enter their lanes as those before them end.
+            if at is None or record.attempt > 1 or PIN in record.class_id:
                 continue
             if at < self._last_claimed.get(lane, -1):
                 self.complain(f"{record.task_id} was overtaken in its lane")

@@ -14,6 +14,7 @@ from godel_tasks.dispatch.config import CellStore, DispatchConfig, Ports
 from godel_tasks.dispatch.dispatcher import Dispatcher, Ending
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.domain.requirement import Requirement, digest_of, spec_of
+from godel_tasks.domain.session import Affinity, session_name, session_terms
 from godel_tasks.domain.task import NewTask, OnUncertain, TaskBody, encode_body
 from godel_tasks.domain.tenant import TenantConfig
 from godel_tasks.errors import StoreUnavailable
@@ -24,6 +25,7 @@ from godel_tasks.store.executor import SyncExecutor
 from godel_tasks.store.keys import InstanceKeys
 from godel_tasks.store.queue import SubmitReply
 from godel_tasks.store.registry import RegistryCommands
+from godel_tasks.store.sessions import SessionCommands
 from tests.keyleaks import leaks
 from tests.simulation.loop import GATE, VirtualLoop
 from tests.simulation.oracle import Oracle
@@ -37,7 +39,12 @@ from tests.simulation.wires import BridgedDriver
 TENANTS = ("acme", "bolt", "corp")
 #: Virtual seconds with faults, and after them until everything must have ended.
 TROUBLE_S = 6.0
+SESSION_TTL_MS = 600_000
 PEACE_S = 120.0
+
+
+def affinity_of(session_id: str) -> Affinity:
+    return Affinity.HARD if session_id == "s1" else Affinity.SOFT
 
 
 class Scenario:
@@ -48,6 +55,7 @@ class Scenario:
         self.rng = random.Random(seed)
         rng = self.rng
         self.client = client
+        self.executor = executor
         client.flushdb()
         self.loop = VirtualLoop(random.Random(rng.random()))
         #: How rough it gets: most rounds have some of everything, some have nothing at all.
@@ -62,6 +70,8 @@ class Scenario:
             slowest_s=rng.choice([0.001, 0.01, 0.05]),
         )
         self.rough = rough
+        #: Share of tasks that belong to a session.
+        self.sessions = rng.choice([0.0, 0.3, 0.9])
         self.server = SimServer(self.loop, executor, random.Random(rng.random()), self.faults)
         self.clock = SimClock(self.loop, START_MS)
         self.network = SimulatedNetwork()
@@ -143,6 +153,7 @@ class Scenario:
         )
         config = DispatchConfig(
             attempt_timeout_ms=6000,
+            unroutable_after_ms=20_000,
             retry=RetryRules(max_attempts=4, backoff_base_s=0.2, backoff_max_s=2.0),
             drain_timeout_s=20.0,
             claim_batch=rng.choice([1, 4, 256]),
@@ -191,6 +202,12 @@ class Scenario:
                 with contextlib.suppress(StoreUnavailable):
                     queue = self.cell_of(owner).queue
                     await executor.run(queue.cancel(task_id=task_id, who="ops"))
+            if rng.random() < 0.1 * min(self.rough, 1):
+                owner, session = rng.choice(TENANTS), f"s{rng.randint(1, 4)}"
+                with contextlib.suppress(StoreUnavailable):
+                    sessions = self.cell_of(owner).sessions
+                    name_of = session_name(owner, session)
+                    await executor.run(sessions.end(name=name_of, who="ops", limit=1))
         self.producing -= 1
 
     async def submit(
@@ -210,15 +227,17 @@ class Scenario:
         if rng.random() < 0.2:
             requirement = Requirement(instance_id=rng.choice(self.sites).config.instance_id)
         spec = spec_of(requirement)
+        session = f"s{rng.randint(1, 4)}" if rng.random() < self.sessions else ""
         return NewTask(
             task_id=task_id,
             level=rng.randint(0, 3),
             spec_digest=digest_of(spec),
             spec=spec,
-            body=encode_body(TaskBody(b'"%s"' % task_id.encode())),
+            body=encode_body(TaskBody(b'"%s"' % task_id.encode(), session_id=session)),
             eta=rng.choice(["0", "0", "0", "0", f"+{rng.randint(1, 3000)}"]),
             start_by=rng.choice(["0"] * 9 + [f"+{rng.randint(1, 3000)}"]),
             deadline=rng.choice(["0"] * 9 + [f"+{rng.randint(1000, 9000)}"]),
+            session=session and session_terms(session, affinity_of(session), SESSION_TTL_MS),
         )
 
     # -------------------------------------------------------------------------------- trouble
@@ -310,6 +329,7 @@ class Scenario:
             await asyncio.sleep(0.5)
         for cell in self.cells:
             self.server.ask(cell.queue.sweep())
+        self.forget_sessions()
         problems = leaks(self.client, quiet=True)
         for problem in problems:
             self.oracle.complain(problem)
@@ -317,6 +337,18 @@ class Scenario:
             status = self.server.ask(self.cell_of(name).tenants.status(name))
             if status is None or status.depth or status.in_flight:
                 self.oracle.complain(f"counters of {name} are off: {status}")
+
+    def forget_sessions(self) -> None:
+        """Nothing uses them any more: once their time is up nothing is left of them."""
+        later = self.loop.time() + 2 * SESSION_TTL_MS / 1000
+        for cell in self.cells:
+            commands = SessionCommands(cell.cell, lambda: START_MS + int(later * 1000))
+            reply = self.executor.run(commands.idle(limit=1000))
+            if reply.unfinished:
+                self.oracle.complain(f"sessions have tasks: {reply.unfinished}")
+            for word in ("session:*", "sessions", "pinned"):
+                for key in self.client.keys(cell.queue.keys.fixed(word)):
+                    self.oracle.complain(f"{key!r} is left of a session")
 
     def dead_leases(self) -> set[str]:
         alive = {dispatcher.name for process, dispatcher in self.dispatchers if process.running}

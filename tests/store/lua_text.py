@@ -18,6 +18,9 @@ DERIVERS = {
     "cancels_key": "cancels",
     "short_bucket": "settled",
     "long_bucket": "known",
+    "session_key": "session",
+    "behind_key": "behind",
+    "members_key": "members",
 }
 
 _ONE_LINE = r"^local function (\w+)(\(.* end) *$"

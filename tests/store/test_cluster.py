@@ -9,6 +9,7 @@ import pytest
 from godel_tasks.domain.breaker import BreakerConfig, BreakerState
 from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics
 from godel_tasks.domain.routing import Routed
+from godel_tasks.domain.session import Affinity
 from godel_tasks.domain.task import TaskState
 from godel_tasks.store.breakers import BreakerCommands
 from godel_tasks.store.deadletters import DeadLetterCommands
@@ -67,6 +68,19 @@ def test_every_script_runs_on_a_cluster(clustered: Cell, monkeypatch: pytest.Mon
     assert cell.run(cell.look.settled(d.record.task_id)) is TaskState.CANCELLED
     assert cell.run(cell.queue.cut_dead_letters(before_ms=1)) == 0
     assert cell.run(DeadLetterCommands(7).drop(["stuck"])) == 1
+    # And sessions are made, moved, ended and forgotten
+    sessions = cell.sessions
+    made = sessions.open(
+        tenant_id="acme", session_id="s", affinity=Affinity.SOFT, ttl_ms=1000, labels={}
+    )
+    assert cell.run(made) == "created"
+    cell.submit("acme", cell.task(session="s"), cell.task(session="s"))
+    (g,) = cell.take("d2", classes=["shared.0~"])
+    cell.settle("d2", retry(g))
+    assert cell.move("shared.0~i1") == 1
+    assert cell.end_session("acme:s").cancelled == 2
+    assert cell.run(sessions.idle()).forgotten == 0
+    cell.publish_all("d2")
     cell.run(cell.leases.leave(dispatcher="d2"))
     # And an instance comes and goes
     registry = cell.registry

@@ -51,6 +51,8 @@ def as_data(view: TaskView, *, payload: bool = False) -> dict[str, Any]:
         "dispatcher": view.dispatcher or None,
         "cancel_asked": view.cancel_asked,
         "retrying": view.retrying,
+        "behind": view.behind or None,
+        "session_note": view.session_note or None,
         "evidence": view.evidence or None,
         "said": view.said or None,
         "dead_letter": bool(view.buried_ms),

@@ -51,6 +51,9 @@ def submit(
     region: Annotated[str, typer.Option(help="The only region it may run in.")] = "",
     instance: Annotated[str, typer.Option(help="The only instance it may run on.")] = "",
     session_id: Annotated[str, typer.Option(help="The session that it belongs to.")] = "",
+    session_affinity: Annotated[
+        str, typer.Option(help="If the session is new: soft (it may move) or hard.")
+    ] = "",
     strategy: Annotated[
         str,
         typer.Option(
@@ -91,6 +94,7 @@ def submit(
         "region": region,
         "instance": instance,
         "session_id": session_id,
+        "session_affinity": session_affinity,
         "strategy": strategy,
         "max_attempts": max_attempts,
         "timeout": timeout,

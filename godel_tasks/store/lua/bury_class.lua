@@ -1,10 +1,15 @@
 -- bury_class: fail what has waited too long in a class that no instance can run.
--- KEYS: index classes live waiting due wake sleepers seqs tombs dead dead_at dead_classes unroutable
--- DERIVES: lane ready tenant outbox settled known
+-- KEYS: index classes live waiting meta due wake sleepers parked seqs tombs dead dead_at dead_classes unroutable
+-- DERIVES: lane ready tenant outbox settled known sessioned session behind members sessions pinned moved
 -- ARGV: now class limit_ms batch_size text
 -- RETURNS: how many were buried
--- include: base index record settled finish peek_lane wake
+-- include: base index record live pin lane wake session settled finish peek_lane
 local now_ms = clock(now)
+if not redis.call('HGET', waiting, class) then
+  -- Who thought so looked at what had been.
+  redis.call('HDEL', unroutable, class)
+  return 0
+end
 local since = tonumber(redis.call('HGET', unroutable, class) or integer(now_ms))
 if now_ms - since < tonumber(limit_ms) then return 0 end
 local buried = 0

@@ -1,11 +1,11 @@
 -- claim: a fair batch for the slots held. The tenant with the lowest virtual time goes next; among
 -- the classes that still have a slot its highest level (aged) goes first; lanes are FIFO.
--- KEYS: index held batches leases gone classes live waiting meta due sleepers seqs tombs
--- DERIVES: lane ready tenant outbox settled known
+-- KEYS: index held batches leases gone classes live waiting meta due wake sleepers parked seqs tombs
+-- DERIVES: lane ready tenant outbox settled known sessioned session behind members sessions pinned moved unroutable
 -- ARGV: now dispatcher batch max_take ageing_ms max_lag n_instances ...
 -- REST: 3 per instance (id#generation, number of its first slot, slots), n_classes, 2 per class (class, "1,3,2")
 -- RETURNS: {"stale"} or {"ok", now, next due in ms or "", waiting (flat), held values}
--- include: base index record heap settled finish peek_lane
+-- include: base index record heap live pin lane wake session settled finish peek_lane
 local now_ms = clock(now)
 if not redis.call('ZSCORE', leases, dispatcher) or redis.call('ZSCORE', gone, dispatcher) then return {'stale'} end
 redis.call('SREM', sleepers, dispatcher)
@@ -27,7 +27,7 @@ redis.call('HSET', batches, dispatcher, batch)
 
 local instances, supply, at = {}, 0, 1
 for i = 1, tonumber(n_instances) do
-  instances[i] = {name = ' ' .. REST[at] .. ' ' .. dispatcher .. '/', slot = tonumber(REST[at + 1]),
+  instances[i] = {id = REST[at], name = ' ' .. REST[at] .. ' ' .. dispatcher .. '/', slot = tonumber(REST[at + 1]),
     left = tonumber(REST[at + 2])}
   supply = supply + instances[i].left
   at = at + 3
@@ -38,6 +38,7 @@ for i = 1, n_classes do
   local preference = {}
   for number in string.gmatch(REST[at + 2 * i], '%d+') do preference[#preference + 1] = tonumber(number) end
   wanted[i] = {name = REST[at + 2 * i - 1], order = preference, pos = 1, read = 0, bound = -math.huge}
+  wanted[i].sessions = of_session(wanted[i].name)
 end
 
 local function slot_of(class)
@@ -127,7 +128,7 @@ local function best_lane(t)
   return best, best_class
 end
 
-local values, held_pairs, index_pairs, class_taken = {}, {}, {}, {}
+local values, held_pairs, index_pairs, class_taken, bound = {}, {}, {}, {}, {}
 while #values < limit do
   for _, class in ipairs(wanted) do
     if slot_of(class) then
@@ -149,6 +150,7 @@ while #values < limit do
     index_pairs[2 * n - 1] = item.id
     index_pairs[2 * n] = 'C ' .. epoch .. ' ' .. item.seq .. ' ' .. dispatcher .. ' ' .. item.rest .. ' -'
     class_taken[class.name] = (class_taken[class.name] or 0) + 1
+    if class.sessions then bound[#bound + 1] = {item.id, instance.id} end
     t.taken = t.taken + 1
     floor = math.max(floor, t.vt)
     t.vt = t.vt + t.estimate / t.weight
@@ -163,6 +165,7 @@ if #values > 0 then
   bulk('HSET', held, held_pairs)
   bulk('HSET', index, index_pairs)
   redis.call('HSET', meta, 'floor', string.format('%.3f', floor))
+  for _, b in ipairs(bound) do bind(now_ms, b[1], b[2]) end
   for class, count in pairs(class_taken) do
     if redis.call('HINCRBY', waiting, class, -count) <= 0 then redis.call('HDEL', waiting, class) end
   end

@@ -1,9 +1,9 @@
 -- due: what has come due: delayed tasks enter their lane, late ones expire, holds end.
 -- KEYS: index classes live waiting meta due wake sleepers parked seqs tombs
--- DERIVES: lane ready tenant outbox settled known evidence
+-- DERIVES: lane ready tenant outbox settled known evidence sessioned session behind members sessions pinned moved unroutable
 -- ARGV: now limit
 -- RETURNS: {handled, next due in ms or ""}
--- include: base index record lane wake settled finish
+-- include: base index record live pin lane wake session settled finish
 local now_ms = clock(now)
 local members = redis.call('ZRANGEBYSCORE', due, '-inf', integer(now_ms), 'LIMIT', 0, limit)
 local promoted, settled = 0, 0
@@ -33,11 +33,12 @@ for _, member in ipairs(members) do
       expire(id, e)
     else
       redis.call('HDEL', parked, id)
-      enter_tail(r, body_of(record), e.epoch, e.digest, now_ms)
+      if of_session(r.class) then join_session(now_ms, r, body_of(record), e)
+      else enter_tail(r, body_of(record), e.epoch, e.digest, now_ms) end
       promoted = promoted + 1
     end
   elseif e and kind == 'x' and e.state == 'W' then
-    leave_lane(e)
+    leave_lane(id, e)
     expire(id, e)
   elseif e and kind == 'x' and e.state == 'D' then
     leave_parking(id, e)

@@ -1,10 +1,10 @@
 -- resolve: a person decides about a task on hold.
 -- KEYS: index classes live waiting meta due wake sleepers parked seqs
--- DERIVES: lane ready tenant outbox settled known evidence
+-- DERIVES: lane ready tenant outbox settled known evidence sessioned session behind members sessions pinned moved unroutable
 -- ARGV: now id verdict text
 -- verdicts: retry (another attempt), fail, succeed (text is the result as JSON)
 -- RETURNS: "ok", "unknown", or the letter of the state that it is in instead
--- include: base index record lane wake settled finish
+-- include: base index record live pin lane wake session settled finish
 local now_ms = clock(now)
 local entry = redis.call('HGET', index, id)
 if not entry then return 'unknown' end

@@ -1,6 +1,6 @@
 -- settle: the ends of attempts, fenced on owner and epoch. Outcome and outbox entry are one write.
 -- KEYS: index held outbox settles classes live waiting meta due wake sleepers parked seqs dead dead_at dead_classes
--- DERIVES: lane ready tenant settled known cancels evidence
+-- DERIVES: lane ready tenant settled known cancels evidence sessioned session behind members sessions pinned moved unroutable
 -- ARGV: now dispatcher sequence ...
 -- REST: 3 per task: id, "verb epoch estimate actual_ms after_ms letter bury", data; where the attempt's
 --   usage is known, the second one goes on with " tokens_in tokens_out tokens_cached cost_nanos"
@@ -9,7 +9,7 @@
 --   lane, for it has waited its turn), B same attempt, back to the head of its lane, H hold for after_ms
 --   or to its deadline (data is the evidence)
 -- RETURNS: one letter per task: o settled, s stale (somebody else owns it now)
--- include: base index record lane wake settled finish
+-- include: base index record live pin lane wake session settled
 -- A repeat (its reply was lost) gets the answer of the first time.
 local stored = redis.call('HGET', settles, dispatcher)
 if stored then
@@ -129,6 +129,16 @@ for n = 1, #ids do
 end
 if #done > 0 then bulk('HDEL', held, done) end
 
+local sessions = false
+for _, t in pairs(per_tenant) do
+  for class in pairs(t.classes) do sessions = sessions or of_session(class) end
+end
+if sessions then
+  for n = 1, #ids do
+    if letters[n] == 'o' then attempted(ids[n], string.sub(REST[n * 3 - 1], 1, 1)) end
+  end
+end
+
 for i = #handed_back, 1, -1 do
   local item = handed_back[i]
   enter_head(item[1], item[2], item[3].epoch, item[3].digest)
@@ -140,6 +150,10 @@ if #gone > 0 then
   bulk('HSET', outbox, outbox_pairs)
   remember(now_ms, short, long)
   if redis.call('EXISTS', due) == 1 then bulk('ZREM', due, undue) end
+  -- First: the next one of a session may take its place in the class.
+  if sessions then
+    for _, id in ipairs(gone) do session_over(now_ms, id) end
+  end
   for class, count in pairs(per_class) do drop_live(class, count) end
 end
 for tenant, t in pairs(per_tenant) do

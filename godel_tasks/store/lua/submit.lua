@@ -1,12 +1,13 @@
 -- submit: admit tasks of one tenant, record them, put them in lanes, wake a dispatcher.
 -- KEYS: index tenant classes live waiting meta due wake sleepers parked seqs
--- DERIVES: lane ready settled known canvas
--- ARGV: now tenant_id check_settled n_specs n_follow ...
--- REST: n_specs pairs (digest, spec), n_follow pairs (id, what follows its end), then 3 per task: id,
+-- DERIVES: lane ready settled known canvas sessioned session behind members sessions pinned
+-- ARGV: now tenant_id check_settled n_specs n_follow n_sessions ...
+-- REST: n_specs pairs (digest, spec), n_follow pairs (id, what follows its end), n_sessions pairs (id,
+--   "session affinity ttl_ms": what a session that is not there yet starts with), then 3 per task: id,
 --   "level digest start_by eta deadline body_digest", body
 -- RETURNS: {"unknown"} or {"ok", one letter per task, depth, limit, average cost in ms, in flight}
--- letters: q queued, e exists already, c conflict, f full, p its time is past
--- include: base index record lane settled wake
+-- letters: q queued, e exists already, c conflict, f full, p its time is past, s its session is being ended
+-- include: base index record live pin lane settled wake session intake
 local now_ms = clock(now)
 local t = redis.call('HMGET', tenant, 'max_queue', 'depth', 'route', 'avg', 'inflight', 'pool')
 if not t[1] then return {'unknown'} end
@@ -24,6 +25,13 @@ for _ = 1, tonumber(n_follow) do
   at = at + 2
 end
 
+local of_task = {}
+for _ = 1, tonumber(n_sessions) do
+  of_task[REST[at]] = REST[at + 1]
+  at = at + 2
+end
+local open_session = session_intake(tenant_id, now_ms)
+
 local function moment(text)
   if string.byte(text) == 43 then return now_ms + tonumber(string.sub(text, 2)) end
   return tonumber(text)
@@ -34,7 +42,7 @@ for i = at, #REST, 3 do ids[#ids + 1] = REST[i] end
 local known = hmget(index, ids)
 local past = check_settled == '1' and recall(now_ms, ids) or {}
 
-local letters, seen, lanes, order, delayed = {}, {}, {}, {}, 0
+local letters, seen, lanes, order, delayed, behind = {}, {}, {}, {}, 0, 0
 local entries, parkings, dues, class_counts, follows = {}, {}, {}, {}, {}
 for n = 1, #ids do
   local id, base = ids[n], at + (n - 1) * 3
@@ -54,6 +62,8 @@ for n = 1, #ids do
     letters[n] = 'p'
   elseif depth >= limit then
     letters[n] = 'f'
+  elseif of_task[id] and open_session(of_task[id]).ended then
+    letters[n] = 's'
   else
     letters[n] = 'q'
     depth = depth + 1
@@ -63,6 +73,8 @@ for n = 1, #ids do
       follows[#follows + 1] = follow[id]
     end
     local class = route .. '.' .. digest
+    local session = of_task[id] and open_session(of_task[id])
+    if session then class = take_in(now_ms, session, id, class, eta <= now_ms) end
     if deadline > 0 and (start_by == 0 or deadline < start_by) then start_by = deadline end
     if not class_counts[class] then class_counts[class] = {digest = digest, all = 0, lanes = 0} end
     class_counts[class].all = class_counts[class].all + 1
@@ -74,6 +86,12 @@ for n = 1, #ids do
       entries[#entries + 1] = index_entry('D', 0, 0, '-', tenant_id, class, level, body_digest, '-')
       dues[#dues + 1] = integer(eta)
       dues[#dues + 1] = 'd:' .. id
+    elseif session and session.head ~= id then
+      behind = behind + 1
+      parkings[#parkings + 1] = id
+      parkings[#parkings + 1] = record_head(id, tenant_id, class, level, 1, 0, now_ms, start_by, deadline) .. REST[base + 2]
+      entries[#entries + 1] = id
+      entries[#entries + 1] = index_entry('W', 0, 0, '-', tenant_id, class, level, body_digest, 's')
     else
       local field = lane_field(tenant_id, class, level)
       local lane = lanes[field]
@@ -106,7 +124,7 @@ for _, field in ipairs(order) do
   queued = queued + #records
 end
 
-local added = queued + delayed
+local added = queued + delayed + behind
 if added > 0 then
   for class, count in pairs(class_counts) do
     if redis.call('HINCRBY', live, class, count.all) == count.all then

@@ -94,6 +94,19 @@ class OpenclawInstance(ConnectionInstance):
         if key is not None:
             await self._ask(gateway, "deleting a session", "sessions.delete", {"key": key})
 
+    async def forget_session(self, tenant_id: str, session_id: str) -> None:
+        """Deletes it, for every agent that had it.
+
+        Raises:
+            MissingScope: it needs admin.
+        """
+        gateway = await self._gateway()
+        ending = named_session_key("", tenant_id, session_id).removeprefix("agent:")
+        answer = await gateway.call("sessions.list", {"search": ending, "limit": _PAGE})
+        for found in answer.get("sessions") or ():
+            if session_parts(key := str(found["key"])) == (tenant_id, session_id):
+                await self._ask(gateway, "deleting a session", "sessions.delete", {"key": key})
+
     async def reset_session(self, session_id: str) -> None:
         """Forget the conversation; a run in it is aborted.
 

@@ -1,5 +1,5 @@
 -- lane: entering one, at the tail (new, promoted) or at the head (handed back, lost with its instance).
--- Needs: index, seqs, waiting, meta, due bound by the script; base.lua.
+-- Needs: index, seqs, waiting, meta, due bound by the script; base, live, pin.lua.
 
 -- A tenant that becomes runnable in a class joins its ready index at its virtual time, but never
 -- in the past: the floor is the virtual time that was served last.
@@ -25,8 +25,18 @@ local function counted(tenant, class, count, joined)
   if not joined and redis.call('ZSCORE', ready_key(class), tenant) == false then join_ready(tenant, class) end
 end
 
+-- A session's task enters the lane of the class that is in force now. True: it is another one.
+local function renew_class(r)
+  local class = class_in_force(r.id, r.class)
+  if class == r.class then return false end
+  move_live(r.class, class)
+  r.class = class
+  return true
+end
+
 -- Puts one record, whose header is parsed as r, at the tail with a new sequence.
 local function enter_tail(r, body, epoch, digest, now)
+  if of_session(r.class) then renew_class(r) end
   local field = lane_field(r.tenant, r.class, r.level)
   local seq = integer(next_seqs(field, 1) + 1)
   redis.call('RPUSH', lane_key(field), record_head(r.id, r.tenant, r.class, r.level, r.attempt,
@@ -36,8 +46,13 @@ local function enter_tail(r, body, epoch, digest, now)
   counted(r.tenant, r.class, 1)
 end
 
--- Puts one record back at the head, with its old sequence and entry time.
+-- Puts one record back at the head, with its old entry time, and its old sequence if it is its old lane.
 local function enter_head(r, record, epoch, digest)
+  if of_session(r.class) and renew_class(r) then
+    r.seq = integer(next_seqs(lane_field(r.tenant, r.class, r.level), 1) + 1)
+    record = record_head(r.id, r.tenant, r.class, r.level, r.attempt, r.seq, r.entry, r.start_by, r.deadline)
+      .. body_of(record)
+  end
   local field = lane_field(r.tenant, r.class, r.level)
   redis.call('LPUSH', lane_key(field), record)
   -- Claim looks only into lanes that have a sequence.
