@@ -8,6 +8,7 @@
 | 3 | the settings are wrong | correct what is listed |
 | 4 | refused: a value is wrong; nothing was written | correct it |
 | 5 | no such task, tenant, pool or instance | look at the list |
+| 5 | no such task, tenant, session or instance | look at the list |
 | 6 | it does not fit what is there (taken, in another state) | look with `show` |
 | 7 | not now: a full queue, nothing that could run it, not settled yet | try again later |
 | 8 | a task ended without success | look with `godel tasks show` |
@@ -37,9 +38,11 @@ EXIT_CODES: dict[type[BaseException], int] = {
     errors.SettingsError: 3,
     errors.SubmitError: 4,
     errors.InvalidTenant: 4,
+    errors.InvalidSession: 4,
     errors.InvalidScalingPolicy: 4,
     errors.PoolError: 4,
     errors.UnknownTenant: 5,
+    errors.UnknownSession: 5,
     errors.TaskNotFound: 5,
     errors.UnknownInstance: 5,
     errors.UnknownScalingPolicy: 5,
@@ -48,6 +51,7 @@ EXIT_CODES: dict[type[BaseException], int] = {
     errors.TaskStateConflict: 6,
     errors.TenantExists: 6,
     errors.PoolExists: 6,
+    errors.SessionError: 6,
     errors.QueueFull: 7,
     errors.Unroutable: 7,
     errors.TaskNotSettled: 7,

@@ -281,10 +281,13 @@ class FleetView:
         cached = self._suitable.get(wanted.class_id)
         if cached and cached[0] == self.version:
             return cached[1]
+        # A session's class names the one instance: there may be as many such classes as instances.
+        asked = (wanted.pinned,) if wanted.pinned else self.members
         found = tuple(
             instance_id
-            for instance_id, member in self.members.items()
-            if not standing_refusal(*_standing(member.record))
+            for instance_id in asked
+            if (member := self.members.get(instance_id)) is not None
+            and not standing_refusal(*_standing(member.record))
             and match(wanted, member.record.config).fits
         )
         self._suitable[wanted.class_id] = (self.version, found)
