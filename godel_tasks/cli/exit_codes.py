@@ -7,8 +7,7 @@
 | 2 | the command line is wrong | read `--help` |
 | 3 | the settings are wrong | correct what is listed |
 | 4 | refused: a value is wrong; nothing was written | correct it |
-| 5 | no such task, tenant, pool or instance | look at the list |
-| 5 | no such task, tenant, session or instance | look at the list |
+| 5 | no such task, tenant, session, pool or instance | look at the list |
 | 6 | it does not fit what is there (taken, in another state) | look with `show` |
 | 7 | not now: a full queue, nothing that could run it, not settled yet | try again later |
 | 8 | a task ended without success | look with `godel tasks show` |
