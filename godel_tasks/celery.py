@@ -154,6 +154,8 @@ def make_app(
         app.steps["consumer"].add("godel_tasks.worker.heart:HeartStep")
     app.steps["worker"].add("godel_tasks.worker.signalling:SignalStep")
     app.steps["worker"].add("godel_tasks.worker.mirror:MirrorStep")
+    if control:
+        app.steps["worker"].add("godel_tasks.worker.scaling:ScalingStep")
     register_jobs(app, app.job_events)
     # Lazy, as all Celery tasks: looked up when it is first used.
     submit = app.task(base=SubmitTask, name=SUBMIT_TASK, bind=True, typing=False, shared=False)

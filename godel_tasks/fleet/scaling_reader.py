@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -14,10 +16,8 @@ from godel_tasks.store.command import Command
 from godel_tasks.store.executor import Executor
 from godel_tasks.store.pools import PoolCommands
 
-#: Providers ("name" or "name/model") whose breakers are open right now.
+#: Providers ("name" or "name/model") whose breakers are open right now. It may block.
 OpenProviders = Callable[[], frozenset[str]]
-#: Sessions that are pinned, by instance.
-PinnedSessions = Callable[[], Awaitable[Mapping[str, int]]]
 
 
 class Fleet(Protocol):
@@ -55,23 +55,20 @@ class ScalingReader:
         fleet: Fleet,
         *,
         open_providers: OpenProviders = frozenset,
-        pinned_sessions: PinnedSessions | None = None,
     ) -> None:
         self._store = store
         self._cells = cells
         self._fleet = fleet
         self._pools = PoolCommands()
         self._open_providers = open_providers
-        self._pinned_sessions = pinned_sessions
 
     async def read(
         self, pools: Collection[str], at_ms: int, *, averages: Collection[str] = ()
     ) -> dict[str, PoolSeen]:
         """What there is to see of these pools; of `averages` also how long attempts take."""
-        waiting = await self._waiting()
+        waiting, sessions = await self._cells_look()
         declared = await self._store.run(self._pools.pools())
-        sessions = await self._pinned_sessions() if self._pinned_sessions else {}
-        providers = self._open_providers()
+        providers = await asyncio.to_thread(self._open_providers)
         members = await self._fleet.instances()
         found = {}
         for pool in pools:
@@ -91,20 +88,23 @@ class ScalingReader:
             found[pool] = seen
         return found
 
-    async def _waiting(self) -> list[Waiting]:
+    async def _cells_look(self) -> tuple[list[Waiting], Mapping[str, int]]:
+        """What waits by class, and the sessions that are pinned by instance."""
         commands: list[Command[Any]] = []
         for cell in self._cells:
-            commands += [cell.lookup.waiting(), cell.leases.classes()]
+            commands += [cell.lookup.waiting(), cell.leases.classes(), cell.sessions.pinned()]
         replies = await self._store.pipeline(commands)
         found = []
+        sessions: Counter[str] = Counter()
         for i in range(len(self._cells)):
-            counts, specs = replies[2 * i : 2 * i + 2]
+            counts, specs, pinned = replies[3 * i : 3 * i + 3]
+            sessions.update(pinned)
             found += [
                 Waiting(RequirementClass.parse(name, specs[name]), count)
                 for name, count in counts.items()
                 if count > 0 and name in specs
             ]
-        return found
+        return found, sessions
 
     async def _average_ms(self, pool: str) -> float:
         """The moving average of the pool's tenants, each as much as it has waiting."""

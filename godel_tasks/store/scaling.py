@@ -77,6 +77,15 @@ class ScalingCommands:
         """False when there is none."""
         return plain("HDEL", REGISTRY_SCALING, pool, decode=lambda reply: int(reply) == 1)
 
+    def wanted(self) -> Command[bool]:
+        """Whether there is anything to look at: a policy, or something that was begun."""
+        return plain(
+            "EXISTS",
+            REGISTRY_SCALING,
+            REGISTRY_SCALING_STATE,
+            decode=lambda reply: int(reply) > 0,
+        )
+
     def policies(self) -> Command[dict[str, ScalingPolicy]]:
         """By pool."""
         return plain(

@@ -1,8 +1,9 @@
 """Control jobs: ordinary Celery tasks, driven by beat, for what no dispatcher has to be up for.
 
 Dispatchers do most of this by themselves; the jobs are there for when none runs: results that wait
-in an outbox are published, late tasks expire, lanes are swept, dead instances are forgotten. One
-is the control plane's own: `tend` looks after the instances that Godel made (fleet/tending.py).
+in an outbox are published, late tasks expire, lanes are swept, dead instances are forgotten. Two
+are the control plane's own: `tend` looks after the instances that Godel made (fleet/tending.py),
+and `scale` changes how many there are (worker/scaling.py).
 Tasks that a dead dispatcher held are taken over by the next dispatcher, not here: a job has no
 connection to instances, and could only guess whether they still run.
 """
@@ -28,6 +29,7 @@ from godel_tasks.instances.drivers import driver_named
 from godel_tasks.runtime import Runtime, runtime_of
 from godel_tasks.store.command import call
 from godel_tasks.store.keys import SHARED_OUTBOX, result_key
+from godel_tasks.worker.scaling import scale
 
 log = structlog.get_logger("godel.control")
 
@@ -46,6 +48,7 @@ EVERY_S = {
     "forget": 60.0,
     "sessions": 10.0,
     "tend": 2.0,
+    "scale": 2.0,
 }
 
 #: A run that takes longer than a second is not to be done by the next one as well.
@@ -189,6 +192,7 @@ def register_jobs(app: Celery, bus: EventBus) -> None:
         "forget": forget,
         "sessions": sessions,
         "tend": tend,
+        "scale": scale,
     }
     for word, job in jobs.items():
         name = f"godel.control.{word}"

@@ -147,7 +147,6 @@ class ScaledPool:
         self.commands = ScalingCommands(lambda: cell.now)
         self.executor = AsyncExecutor(connect_async(url))
         self.providers: frozenset[str] = frozenset()
-        self.sessions: dict[str, int] = {}
         self.scaler = self.process("a")
         cell.tenant("acme")
 
@@ -160,15 +159,11 @@ class ScaledPool:
         store = MortalExecutor(self.executor, deadline or Deadline())
         cells = [CellStore(0, lambda: self.cell.now)]
 
-        async def pinned() -> dict[str, int]:
-            return self.sessions
-
         reader = ScalingReader(
             store,
             cells,
             self.fleet,
             open_providers=lambda: self.providers,
-            pinned_sessions=pinned,
         )
         return AutoScaler(store, self.fleet, reader, owner=owner, now_ms=lambda: self.cell.now)
 
@@ -178,6 +173,10 @@ class ScaledPool:
         policy = ScalingPolicy(POOL, **{**quick, **values})
         self.cell.run(self.commands.put_policies([policy]))
         return policy
+
+    def pin(self, instance_id: str, sessions: int) -> None:
+        """So many sessions are bound to the instance."""
+        self.cell.server("HSET", self.cell.key("pinned"), instance_id, sessions)
 
     def state(self) -> PoolState | None:
         return self.cell.run(self.commands.states()).get(POOL)

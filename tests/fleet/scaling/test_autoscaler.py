@@ -125,7 +125,7 @@ async def test_one_that_was_not_made_here_is_never_taken(scaled: ScaledPool) -> 
 async def test_pinned_sessions_keep_their_instances(scaled: ScaledPool) -> None:
     scaled.policy(slots_per_session=0, **BACK_AT_ONCE)
     pinned, _ = scaled.fleet.add(2)
-    scaled.sessions = {pinned: 3}
+    scaled.pin(pinned, 3)
     await scaled.looks(3)
     assert scaled.fleet.names() == [pinned]
     scaled.policy(slots_per_session=0, take_pinned=True, **BACK_AT_ONCE)
