@@ -63,6 +63,7 @@ bench: $(STAMP) ## the benchmarks behind benchmarks/RESULTS.md (minutes)
 	@$(BIN)/python -m benchmarks.idle --json
 	@$(BIN)/python -m benchmarks.openclaw --json
 	@$(BIN)/python -m benchmarks.failover --json
+	@$(BIN)/python -m benchmarks.fleet --json
 	@$(BIN)/python -m benchmarks.routing --json
 
 bench-peers: $(STAMP) ## the same no-op drained by Godel and other task queues, which it installs (3 to 4 minutes)

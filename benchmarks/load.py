@@ -14,6 +14,7 @@ import redis.asyncio
 
 from benchmarks.e2e import missing
 from benchmarks.world import World
+from godel_tasks.submission import submit_many
 
 #: Seconds between two looks at how much is to be submitted.
 EVERY_S = 0.1
@@ -85,8 +86,6 @@ class Load:
                 task.result()
 
     async def _run(self) -> None:
-        from godel_tasks import submit_tasks
-
         tenants = self._world.tenants
         while True:
             first = len(self.ids) + self.refused
@@ -95,7 +94,8 @@ class Load:
                 for n in range(first, first + min(BATCH, self._wanted(self)))
             ]
             if items:
-                submissions = submit_tasks(items)
+                # Not the default app's: it keeps the server of the first world.
+                submissions = submit_many(self._world.runtime, items)
                 self.ids += [s.task_id for s in submissions if s.ok]
                 self.refused += sum(not s.ok for s in submissions)
             await asyncio.sleep(EVERY_S)
