@@ -44,6 +44,7 @@ call again may help (`retryable`).
     │   ├── InstallFailed      OpenClaw could not be installed here, or is not
     │   ├── GatewayFailed      its process did not come up, or would not end
     │   ├── SpawnFailed        an instance was made and did not come up; nothing of it is left
+    │   ├── ProviderRefused    the engine or the cluster behind a provider would not do it
     │   └── Unsupported        this driver or provider cannot do that
     ├── ScalingError           about the scaling of a pool
     │   ├── InvalidScalingPolicy
@@ -301,6 +302,15 @@ class GatewayFailed(InstanceError):
 class SpawnFailed(InstanceError):
     """An instance was to be made and did not come up, or would not end. The message carries its
     last words."""
+
+
+class ProviderRefused(InstanceError):
+    """The engine or the cluster behind a provider answered, and would not do it. `status` is that
+    of HTTP."""
+
+    def __init__(self, message: str, *, status: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class Unsupported(InstanceError):

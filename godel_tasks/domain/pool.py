@@ -12,8 +12,8 @@ from godel_tasks.domain.instance import DEFAULT_POOL, InstanceConfig
 class InstanceTemplate:
     """What a provider makes an instance of a pool from.
 
-    `options` are the provider's own: `handler` (process, grpc), `image` (docker), `namespace` and
-    `workload` (kubernetes), and so on; a provider refuses what it does not know.
+    `options` are the provider's own: `handler` (process, grpc), `image` (docker), `workload`
+    (kubernetes), and so on; a provider refuses what it does not know.
     """
 
     pool: str
@@ -55,6 +55,8 @@ class ProvidedInstance:
     detail: str = ""
     #: How it is registered, where its driver's instances do not register by themselves.
     config: InstanceConfig | None = None
+    #: False: its provider gives it up only after others (a StatefulSet removes its last pod first).
+    removable: bool = True
 
 
 class Wanted(StrEnum):

@@ -60,6 +60,11 @@ class Provider(ABC):
     async def restart(self, config: InstanceConfig) -> None:
         """As `start`, to stop it and start it again."""
 
+    async def next_id(self, template: InstanceTemplate) -> str:  # noqa: ARG002
+        """The id that `spawn` takes next, where the provider names its instances itself (pods of a
+        StatefulSet); "" where it takes any."""
+        return ""
+
     async def spawn(self, template: InstanceTemplate, instance_id: str) -> None:
         """Make an instance and start it; it registers under this id, or the manager registers it as
         `provided()` says. Idempotent by the id: one that is there already is left alone. An
