@@ -8,12 +8,12 @@ from godel_tasks.errors import Unsupported
 from godel_tasks.instances.provider import Provider
 from godel_tasks.instances.providers.static import StaticProvider
 
-#: As `ProcessProvider.name`: what runs gateways is imported when it is wanted.
-PROCESS = "process"
+#: As the `name` of each: what they need is imported when they are wanted.
+PROCESS, DOCKER = "process", "docker"
 
 
 def provider_names() -> tuple[str, ...]:
-    return (StaticProvider.name, PROCESS)
+    return (StaticProvider.name, PROCESS, DOCKER)
 
 
 def provider_named(name: str) -> Provider:
@@ -28,6 +28,10 @@ def provider_named(name: str) -> Provider:
         from godel_tasks.instances.providers.process import ProcessProvider
 
         return ProcessProvider()
+    if name == DOCKER:
+        from godel_tasks.instances.providers.docker import DockerProvider
+
+        return DockerProvider()
     near = difflib.get_close_matches(name, provider_names(), n=1)
     raise Unsupported(
         f"no provider is called {name!r}",

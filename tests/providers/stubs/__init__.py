@@ -1,0 +1,1 @@
+"""Stubs of the APIs behind providers, held to the published descriptions."""
