@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     heartbeat_every_ms: Milliseconds = 1000
     instance_lease_ms: Milliseconds = 3000
 
+    # The provider kubernetes. Empty: the namespace that this process or its kubeconfig is in.
+    kubernetes_namespace: str = ""
+
     # Logs.
     log_level: LogLevel = "INFO"
     log_format: Literal["console", "json"] = "console"

@@ -9,11 +9,11 @@ from godel_tasks.instances.provider import Provider
 from godel_tasks.instances.providers.static import StaticProvider
 
 #: As the `name` of each: what they need is imported when they are wanted.
-PROCESS, DOCKER = "process", "docker"
+PROCESS, DOCKER, KUBERNETES = "process", "docker", "kubernetes"
 
 
 def provider_names() -> tuple[str, ...]:
-    return (StaticProvider.name, PROCESS, DOCKER)
+    return (StaticProvider.name, PROCESS, DOCKER, KUBERNETES)
 
 
 def provider_named(name: str) -> Provider:
@@ -32,6 +32,10 @@ def provider_named(name: str) -> Provider:
         from godel_tasks.instances.providers.docker import DockerProvider
 
         return DockerProvider()
+    if name == KUBERNETES:
+        from godel_tasks.instances.providers.kubernetes import KubernetesProvider
+
+        return KubernetesProvider()
     near = difflib.get_close_matches(name, provider_names(), n=1)
     raise Unsupported(
         f"no provider is called {name!r}",

@@ -1,0 +1,1 @@
+"""Instances as pods of a StatefulSet or a Deployment."""
