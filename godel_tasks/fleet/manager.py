@@ -8,6 +8,7 @@ finishes or undoes it.
 from __future__ import annotations
 
 import contextlib
+import random
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -24,7 +25,14 @@ from godel_tasks.domain.pool import (
     ProvidedInstance,
     Wanted,
 )
-from godel_tasks.errors import GodelError, InvalidPool, SpawnFailed, StaleWriter, UnknownInstance
+from godel_tasks.errors import (
+    GodelError,
+    InvalidPool,
+    SpawnFailed,
+    StaleWriter,
+    UnknownInstance,
+    Unsupported,
+)
 from godel_tasks.fleet.busy import BUSY_MS, at_work
 from godel_tasks.fleet.gate import Gate
 from godel_tasks.fleet.records import FleetRecords, Look
@@ -41,7 +49,9 @@ if TYPE_CHECKING:
     from godel_tasks.fleet.tending import Tended
 
 #: Names that are taken are tried again; so many times is a fault.
-TRIES = 5
+TRIES = 30
+#: Until a provider that names its instances has another name, when several ask at once.
+TAKEN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +177,15 @@ class InstanceManager:
                 await self.records.deregister(instance_id)
             return
         now_ms = await self.records.now_ms()
-        leaving = replace(
-            stored.value, wanted=Wanted.LEAVING, since_ms=now_ms, until_ms=now_ms + BUSY_MS
-        )
+        before = stored.value
+        leaving = replace(before, wanted=Wanted.LEAVING, since_ms=now_ms, until_ms=now_ms + BUSY_MS)
         stored = await self.records.write(leaving, before=stored.raw)
         async with at_work(self.records, stored, self._clock) as busy:
-            await self.provider(leaving.provider).remove(instance_id, grace_s=grace_s)
+            try:
+                await self.provider(leaving.provider).remove(instance_id, grace_s=grace_s)
+            except Unsupported:
+                await self.records.write(before, before=busy.stored.raw)
+                raise
             await self.records.deregister(instance_id)
         await self.records.drop(busy.stored)
 
@@ -273,10 +286,11 @@ class InstanceManager:
     async def _write_down(
         self, template: InstanceTemplate, provider: Provider, instead_of: str, deaths: int
     ) -> Stored[MadeInstance]:
-        now_ms = await self.records.now_ms()
         for _ in range(TRIES):
+            named = await provider.next_id(template)
+            now_ms = await self.records.now_ms()
             made = MadeInstance(
-                f"{template.pool}-{secrets.token_hex(3)}",
+                named or f"{template.pool}-{secrets.token_hex(3)}",
                 template.pool,
                 template.provider,
                 template.driver,
@@ -287,9 +301,12 @@ class InstanceManager:
                 deaths=deaths,
                 instead_of=instead_of,
             )
-            if await self.records.view(made.instance_id) is None:
+            # A name that its provider chose may have been that of one before it.
+            if named or await self.records.view(made.instance_id) is None:
                 with contextlib.suppress(StaleWriter):
                     return await self.records.write(made)
+            if named:  # somebody else makes that one just now; then there is another next one
+                await self._clock.sleep(TAKEN_S * random.uniform(0.5, 1.0))
         raise SpawnFailed(f"no free name was found for an instance of pool {template.pool!r}")
 
     async def _register(self, instance_id: str, provider: Provider, driver: str) -> None:
