@@ -45,6 +45,7 @@ call again may help (`retryable`).
     │   ├── GatewayFailed      its process did not come up, or would not end
     │   ├── SpawnFailed        an instance was made and did not come up; nothing of it is left
     │   ├── ProviderRefused    the engine or the cluster behind a provider would not do it
+    │   ├── RolloutStopped     a rolling restart does not go on by itself
     │   └── Unsupported        this driver or provider cannot do that
     ├── ScalingError           about the scaling of a pool
     │   ├── InvalidScalingPolicy
@@ -311,6 +312,10 @@ class ProviderRefused(InstanceError):
     def __init__(self, message: str, *, status: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.status = status
+
+
+class RolloutStopped(InstanceError):
+    """A rolling restart does not go on by itself: one did not come back, or too few take work."""
 
 
 class Unsupported(InstanceError):

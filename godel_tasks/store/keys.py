@@ -75,6 +75,7 @@ Lifecycle, `godel:{registry}:`...
 |---|---|---|---|---|---|
 | pools | hash | pool → its declaration | none: lives as long as the pool | swap_field | manager, autoscaler, CLI |
 | made | hash | id → what is to become of an instance that was made for a pool | none: written before it is made, dropped when it is removed | swap_field | manager, CLI |
+| rollouts | hash | pool → its rolling restart | none: dropped when it is done, or with the pool | swap_field | rollout, CLI |
 | tending | string | who looks after what was made | 30 s | hold | hold |
 
 Health, of instances (`godel:{i:<id>}:`, the first two) and of the registry:
@@ -194,6 +195,7 @@ EVENTS_KEPT = 10_000
 REGISTRY_CELLS = _PREFIX + "{registry}:cells"
 REGISTRY_POOLS = _PREFIX + "{registry}:pools"
 REGISTRY_MADE = _PREFIX + "{registry}:made"
+REGISTRY_ROLLOUTS = _PREFIX + "{registry}:rollouts"
 REGISTRY_TENDING = _PREFIX + "{registry}:tending"
 REGISTRY_BREAKERS = _PREFIX + "{registry}:breakers"
 REGISTRY_SCALING = _PREFIX + "{registry}:scaling"

@@ -13,8 +13,14 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from godel_tasks.domain.pool import MadeInstance, PoolConfig
+from godel_tasks.domain.rollout import Rollout
 from godel_tasks.store.command import Command, call, plain, text
-from godel_tasks.store.keys import REGISTRY_MADE, REGISTRY_POOLS, REGISTRY_TENDING
+from godel_tasks.store.keys import (
+    REGISTRY_MADE,
+    REGISTRY_POOLS,
+    REGISTRY_ROLLOUTS,
+    REGISTRY_TENDING,
+)
 
 T = TypeVar("T")
 
@@ -86,6 +92,17 @@ class PoolCommands:
 
     def drop_made(self, instance_id: str, *, before: str) -> Command[bool]:
         return _swap(REGISTRY_MADE, instance_id, before, "")
+
+    def rollout(self, pool: str) -> Command[Stored[Rollout] | None]:
+        """The rolling restart that is under way, or was broken off."""
+        return plain("HGET", REGISTRY_ROLLOUTS, pool, decode=lambda raw: _decode(raw, Rollout))
+
+    def put_rollout(self, rollout: Rollout, *, before: str) -> Command[bool]:
+        """Write down where it stands; False when somebody else has."""
+        return _swap(REGISTRY_ROLLOUTS, rollout.pool, before, _encode(rollout))
+
+    def drop_rollout(self, pool: str, *, before: str) -> Command[bool]:
+        return _swap(REGISTRY_ROLLOUTS, pool, before, "")
 
     def hold_tending(self, *, holder: str, lease_ms: int) -> Command[bool]:
         """Be the one who looks after what was made; 0 gives it back. False when another one is."""
