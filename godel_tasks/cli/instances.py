@@ -7,18 +7,21 @@ from typing import Annotated
 
 import typer
 
+from godel_tasks.cli.instance_acts import restart, spawn, start, stop
 from godel_tasks.cli.instance_add import add
 from godel_tasks.cli.instance_data import as_data
+from godel_tasks.cli.managing import managed
 from godel_tasks.cli.output import AsJson, answer, counted, facts, span, table
 from godel_tasks.cli.session import opened
 from godel_tasks.domain.instance import InstanceStatus
 from godel_tasks.errors import InstanceError
+from godel_tasks.openclaw.registering import deregister_instance
 from godel_tasks.views.instances import InstanceView, all_instances, instance_named
 
 instances = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="List, show, add, change and remove instances.",
+    help="List, show, make, start, stop, change and remove instances.",
 )
 
 Id = Annotated[str, typer.Argument(metavar="ID")]
@@ -82,6 +85,10 @@ def show(instance_id: Id, as_json: AsJson = False) -> None:
 
 
 instances.command()(add)
+instances.command()(spawn)
+instances.command()(start)
+instances.command()(stop)
+instances.command()(restart)
 
 
 @instances.command("set")
@@ -128,24 +135,32 @@ def remove(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take an instance out of the registry. One that still runs registers again: stop it first."""
+    """Take an instance out of the registry; end it and all that it is, if it was made for a pool.
+
+    One that came by itself and still runs registers again: stop it first.
+    """
+    from godel_tasks.store.pools import PoolCommands
+
     with opened() as runtime:
-        view = instance_named(runtime, instance_id)
-        if view.slots_used and view.status is not InstanceStatus.DEAD and not force:
+        made = runtime.store.run(PoolCommands().made(instance_id))
+        views = {each.record.instance_id: each for each in all_instances(runtime)}
+        view = views.get(instance_id)
+        if view is None and made is None:
+            view = instance_named(runtime, instance_id)
+        used = view.slots_used if view is not None else 0
+        if view is not None and used and view.status is not InstanceStatus.DEAD and not force:
             raise InstanceError(
-                f"instance {instance_id} has {counted(view.slots_used, 'slot')} in use",
+                f"instance {instance_id} has {counted(used, 'slot')} in use",
                 hint=f"drain it with `godel instances set {instance_id} --status draining` and "
                 "wait, or give --force",
             )
-        runtime.store.pipeline(
-            [
-                runtime.registry.depart(instance_id=instance_id),
-                runtime.registry.forget(instance_id=instance_id),
-            ]
-        )
+        if made is None:
+            deregister_instance(runtime, instance_id)
+    if made is not None:
+        managed(lambda manager: manager.remove(instance_id, grace_s=0 if force else None))
     answer(
         as_json,
-        {"instance": instance_id, "slots_used": view.slots_used},
+        {"instance": instance_id, "slots_used": used},
         f"Removed instance {instance_id}.",
     )
 

@@ -31,8 +31,10 @@ class Godel(LazyGroup):
         ),
         "tenants": LazyCommand(_HERE + "tenants:tenants", "List, show, add and change tenants."),
         "instances": LazyCommand(
-            _HERE + "instances:instances", "List, show, add, change and remove instances."
+            _HERE + "instances:instances",
+            "List, show, make, start, stop, change and remove instances.",
         ),
+        "pools": LazyCommand(_HERE + "pools:pools", "Declare pools, and restart them one by one."),
         "sessions": LazyCommand(
             _HERE + "sessions:sessions", "List, show and end sessions of tenants."
         ),
