@@ -38,7 +38,7 @@ EXIT_CODES: dict[type[BaseException], int] = {
     errors.SubmitError: 4,
     errors.InvalidTenant: 4,
     errors.InvalidSession: 4,
-    errors.InvalidScalingPolicy: 4,
+    errors.ScalingError: 4,
     errors.PoolError: 4,
     errors.UnknownTenant: 5,
     errors.UnknownSession: 5,

@@ -41,6 +41,9 @@ class Godel(LazyGroup):
         "openclaw": LazyCommand(
             _HERE + "openclaw:openclaw", "Install, start, list and stop OpenClaw gateways here."
         ),
+        "scale": LazyCommand(
+            _HERE + "scale:scale", "Set scaling policies, see what was decided, try other ones."
+        ),
         "settings": LazyCommand(_HERE + "settings:settings", "Print the settings in force."),
     }
 

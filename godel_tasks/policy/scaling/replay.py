@@ -35,9 +35,17 @@ class Replayed:
     size: int
 
     @property
+    def was_after(self) -> int:
+        """The size that was to be had then, by what was decided and acted on."""
+        return _size_after(self.was)
+
+    @property
+    def would_after(self) -> int:
+        return _size_after(self.would)
+
+    @property
     def differs(self) -> bool:
-        """It would have come to another size, or acted where it did not."""
-        return _size_after(self.was) != _size_after(self.would)
+        return self.was_after != self.would_after
 
 
 @dataclass(frozen=True, slots=True)
