@@ -8,6 +8,7 @@ import pytest
 
 from godel_tasks.domain.breaker import BreakerConfig, BreakerState
 from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics
+from godel_tasks.domain.pool import PoolConfig
 from godel_tasks.domain.routing import Routed
 from godel_tasks.domain.session import Affinity
 from godel_tasks.domain.task import TaskState
@@ -16,6 +17,7 @@ from godel_tasks.store.deadletters import DeadLetterCommands
 from godel_tasks.store.decisions import DecisionCommands
 from godel_tasks.store.executor import SyncExecutor, connect_sync
 from godel_tasks.store.health import HealthCommands
+from godel_tasks.store.pools import PoolCommands
 from godel_tasks.store.scaling import ScalingCommands
 from tests.cell import Cell, back, hold, retry, success
 from tests.keyleaks import leaks
@@ -132,5 +134,11 @@ def test_every_script_runs_on_a_cluster(clustered: Cell, monkeypatch: pytest.Mon
     scaling = ScalingCommands()
     token = cell.run(scaling.lead(owner="a", lease_ms=1000)).token
     assert cell.run(scaling.record(token=token, pool="shared", state=None))
+    # And a pool is declared, and somebody looks after what was made
+    pools = PoolCommands()
+    assert cell.run(pools.put_pool(PoolConfig("small"), before=""))
+    assert cell.run(pools.hold_tending(holder="a", lease_ms=1000))
+    assert not cell.run(pools.hold_tending(holder="b", lease_ms=1000))
+    assert cell.run(pools.hold_tending(holder="a", lease_ms=0))
     # Then every script has run, and none crossed a slot
     assert set(script_names()) - NOT_IN_A_CELL - ran == set()
