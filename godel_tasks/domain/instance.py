@@ -44,6 +44,23 @@ class HealthStatus:
     components: HealthComponents = field(default_factory=HealthComponents)
 
 
+class Work(StrEnum):
+    """What a work probe found: whether a no-op runs where attempts run."""
+
+    DONE = "done"
+    #: All slots run attempts that are within their time: nothing can be said.
+    BUSY = "busy"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkProbe:
+    """Answer of `Instance.work_probe()`; `detail` says why it failed."""
+
+    outcome: Work
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceMetrics:
     """Answer of `Instance.get_metrics()`. Usages are shares 0-1, and so is `backpressure`: 0 is at

@@ -10,7 +10,7 @@ redis.call('DEL', slots, orphans)
 -- Which boot this generation stands for is for whoever attends it to say.
 redis.call('HDEL', info, 'boot_id', 'attendant', 'attendant_until')
 -- A zombie that registers anew is one until it has been seen to work.
-if redis.call('HEXISTS', info, 'zombie') == 0 then
+if redis.call('HGET', info, 'zombie') ~= '1' then
   redis.call('HDEL', info, 'health', 'health_reason', 'health_told', 'latency_ms', 'components', 'probed')
 end
 -- One that an operator drains, and that comes back by itself, goes on draining.
