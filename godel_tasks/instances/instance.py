@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from godel_tasks.domain.attempt import Completion, Delivery, Progress
-from godel_tasks.domain.instance import HealthStatus, InstanceConfig, InstanceMetrics
+from godel_tasks.domain.instance import (
+    HealthStatus,
+    InstanceConfig,
+    InstanceMetrics,
+    WorkProbe,
+)
 from godel_tasks.domain.session import Session, SessionConfig
 
 
@@ -66,6 +71,15 @@ class Instance(ABC):
     @abstractmethod
     async def health_check(self) -> HealthStatus:
         """Never raises: an instance that cannot be reached is `unhealthy`, with the error."""
+
+    async def work_probe(self, limit_s: float) -> WorkProbe | None:  # noqa: ARG002 - the contract
+        """Have it run a no-op where attempts run, and wait up to `limit_s` for that. None: the
+        driver, or the instance, cannot say.
+
+        Raises:
+            InstanceUnavailable: it cannot be reached.
+        """
+        return None
 
     @abstractmethod
     async def get_metrics(self) -> InstanceMetrics:

@@ -8,7 +8,13 @@ from typing import Any
 import grpc.aio
 
 from godel_tasks.clock import Clock, SystemClock
-from godel_tasks.domain.instance import Health, HealthStatus, InstanceConfig, InstanceMetrics
+from godel_tasks.domain.instance import (
+    Health,
+    HealthStatus,
+    InstanceConfig,
+    InstanceMetrics,
+    WorkProbe,
+)
 from godel_tasks.domain.session import Session, SessionConfig
 from godel_tasks.errors import InstanceUnavailable, UnknownInstance
 from godel_tasks.instances.drivers import grpc_codec as codec
@@ -39,6 +45,11 @@ class GrpcInstance(ConnectionInstance):
             answer.error or None,
             codec.components_of(answer.components),
         )
+
+    async def work_probe(self, limit_s: float) -> WorkProbe | None:
+        limit_ms = max(1, int(limit_s * 1000))
+        request = pb.HealthRequest(instance_id=self.instance_id, work_limit_ms=limit_ms)
+        return codec.work_of(await self._call(wire.HEALTH, request))
 
     async def get_metrics(self) -> InstanceMetrics:
         request = pb.MetricsRequest(instance_id=self.instance_id)

@@ -6,7 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from godel_tasks.domain.attempt import Completion, Delivery, End
-from godel_tasks.domain.instance import Health, HealthComponents, InstanceMetrics
+from godel_tasks.domain.instance import (
+    Health,
+    HealthComponents,
+    InstanceMetrics,
+    Work,
+    WorkProbe,
+)
 from godel_tasks.domain.session import Session
 from godel_tasks.instances.drivers._generated import instance_pb2 as pb
 from godel_tasks.instances.drivers.grpc_wire import BATCH_BYTES
@@ -141,8 +147,26 @@ def _completion_with_error(message: pb.Completion) -> Completion:
     )
 
 
-def health_message(health: Health, error: str) -> pb.HealthResponse:
-    return pb.HealthResponse(status=_HEALTH_NUMBERS[health], error=error)
+_WORK_NUMBERS = {
+    Work.DONE: pb.HealthResponse.WORK_DONE,
+    Work.BUSY: pb.HealthResponse.WORK_BUSY,
+    Work.FAILED: pb.HealthResponse.WORK_FAILED,
+}
+_WORKS = {int(number): work for work, number in _WORK_NUMBERS.items()}
+
+
+def health_message(health: Health, error: str, work: WorkProbe | None) -> pb.HealthResponse:
+    message = pb.HealthResponse(status=_HEALTH_NUMBERS[health], error=error)
+    if work is not None:
+        message.work = _WORK_NUMBERS[work.outcome]
+        message.work_detail = work.detail
+    return message
+
+
+def work_of(message: pb.HealthResponse) -> WorkProbe | None:
+    """None when the instance cannot say."""
+    work = _WORKS.get(message.work)
+    return WorkProbe(work, message.work_detail) if work else None
 
 
 def health_of(message: pb.HealthResponse) -> Health:

@@ -9,7 +9,13 @@ from random import Random
 
 from godel_tasks.clock import Clock, SystemClock
 from godel_tasks.domain.attempt import Completion, Delivery
-from godel_tasks.domain.instance import Health, HealthStatus, InstanceConfig, InstanceMetrics
+from godel_tasks.domain.instance import (
+    Health,
+    HealthStatus,
+    InstanceConfig,
+    InstanceMetrics,
+    WorkProbe,
+)
 from godel_tasks.domain.session import Session, SessionConfig
 from godel_tasks.errors import InstanceUnavailable, UnknownInstance
 from godel_tasks.instances.drivers.backoff import Backoff
@@ -144,6 +150,9 @@ class SimulatedInstance(ConnectionInstance):
             health, error = Health.UNHEALTHY, str(unreachable)
         latency_ms = (self._clock.monotonic() - began) * 1000
         return HealthStatus(health, latency_ms, error or None)
+
+    async def work_probe(self, limit_s: float) -> WorkProbe | None:
+        return await (await self._host()).prove_work(limit_s)
 
     async def get_metrics(self) -> InstanceMetrics:
         station = await round_trip(self._network, self.endpoint, self._clock)

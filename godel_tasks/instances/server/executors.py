@@ -40,6 +40,10 @@ class Executor(ABC):
     def interrupt(self, run: Running[Any]) -> bool:
         """Ask it to stop. Returns whether it can be made to (else: when it returns)."""
 
+    @abstractmethod
+    def prove(self, proof: asyncio.Future[None]) -> None:
+        """Run nothing, just as an attempt would be run, and then resolve `proof`."""
+
     def close(self) -> None:  # noqa: B027 - most have nothing to close
         """Nothing will be started any more."""
 
@@ -61,6 +65,11 @@ class Executor(ABC):
         return returned(run.delivery, result, run_ms)
 
 
+def _resolve(proof: asyncio.Future[None]) -> None:
+    if not proof.done():
+        proof.set_result(None)
+
+
 class InlineExecutor(Executor):
     """Calls a sync handler right on the event loop: for handlers that take microseconds."""
 
@@ -77,6 +86,9 @@ class InlineExecutor(Executor):
 
     def interrupt(self, run: Running[Any]) -> bool:  # noqa: ARG002 - the contract
         return False  # nobody can ask while the loop is busy with it
+
+    def prove(self, proof: asyncio.Future[None]) -> None:
+        _resolve(proof)
 
 
 class _AsyncWork:
@@ -106,6 +118,9 @@ class AsyncExecutor(Executor):
         if work.begun and work.task is not None:
             work.task.cancel()
         return True
+
+    def prove(self, proof: asyncio.Future[None]) -> None:
+        asyncio.get_running_loop().call_soon(_resolve, proof)
 
     async def _run(self, run: Running[Any], work: _AsyncWork, finish: Finish) -> None:
         work.begun = True
@@ -138,6 +153,15 @@ class ThreadExecutor(Executor):
     def interrupt(self, run: Running[Any]) -> bool:
         run.work.cancel()
         return False
+
+    def prove(self, proof: asyncio.Future[None]) -> None:
+        loop = asyncio.get_running_loop()
+
+        def on_thread() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_resolve, proof)
+
+        self._pool.submit(on_thread)
 
     def close(self) -> None:
         self._pool.close()

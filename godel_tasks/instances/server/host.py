@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from godel_tasks.clock import Clock
 from godel_tasks.domain.attempt import Completion, Delivery, End
-from godel_tasks.domain.instance import InstanceConfig
+from godel_tasks.domain.instance import InstanceConfig, Work, WorkProbe
 from godel_tasks.instances.attempts import AttemptTable, Running
 from godel_tasks.instances.server.executors import Executor
 from godel_tasks.instances.server.outcome import stopped
@@ -63,6 +63,8 @@ class InstanceHost:
         self._log = log
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closed = False
+        #: A no-op that was started and has not run yet.
+        self._proof: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         return f"<InstanceHost {self.table!r}>"
@@ -83,6 +85,31 @@ class InstanceHost:
         elif decision.stopping is None:
             decision.stopping = End.CANCELLED
             self._executor.interrupt(decision)
+
+    @property
+    def stuck(self) -> int:
+        """Slots that are held by attempts which were asked to stop, and go on."""
+        return sum(run.stopping is not None for run in self.table.running.values())
+
+    async def prove_work(self, limit_s: float) -> WorkProbe:
+        """Run a no-op where attempts run, if there is room for one."""
+        table = self.table
+        used = len(table.running)
+        if used >= table.capacity:
+            if self.stuck < used:
+                return WorkProbe(Work.BUSY)
+            detail = f"all {used} slots are held by attempts that were stopped, and go on"
+            return WorkProbe(Work.FAILED, detail)
+        if self._proof is None:
+            self._proof = asyncio.get_running_loop().create_future()
+            self._executor.prove(self._proof)
+        try:
+            async with asyncio.timeout(limit_s):
+                await asyncio.shield(self._proof)
+        except TimeoutError:
+            return WorkProbe(Work.FAILED, f"a no-op did not run within {limit_s:g} s")
+        self._proof = None
+        return WorkProbe(Work.DONE)
 
     def acknowledge(self, keys: Iterable[str]) -> None:
         self.table.acknowledge(keys)

@@ -84,8 +84,11 @@ class InstanceService:
             raise  # abort raised already; this is for the type checker
 
     async def _health(self, request: pb.HealthRequest, context: Context) -> pb.HealthResponse:
-        await self._host(request.instance_id, context)
-        return codec.health_message(*self._station.health(request.instance_id))
+        host = await self._host(request.instance_id, context)
+        work = None
+        if request.work_limit_ms > 0:
+            work = await host.prove_work(request.work_limit_ms / 1000)
+        return codec.health_message(*self._station.health(request.instance_id), work)
 
     async def _metrics(self, request: pb.MetricsRequest, context: Context) -> pb.MetricsResponse:
         await self._host(request.instance_id, context)

@@ -98,8 +98,12 @@ class Station:
 
     def health(self, instance_id: str) -> tuple[Health, str]:
         """Health with a reason. Raises: UnknownInstance."""
-        if self.host(instance_id).table.draining:
+        host = self.host(instance_id)
+        if host.table.draining:
             return Health.DEGRADED, "the instance is draining"
+        if host.stuck:
+            held = f"{host.stuck} of {host.table.capacity} slots are held"
+            return Health.DEGRADED, f"{held} by attempts that were stopped, and go on"
         return Health.HEALTHY, ""
 
     def metrics(self, instance_id: str) -> InstanceMetrics:

@@ -142,13 +142,15 @@ class Error(_message.Message):
     def __init__(self, type: _Optional[str] = ..., module: _Optional[str] = ..., message: _Optional[str] = ..., traceback: _Optional[str] = ..., not_retryable: _Optional[bool] = ...) -> None: ...
 
 class HealthRequest(_message.Message):
-    __slots__ = ("instance_id",)
+    __slots__ = ("instance_id", "work_limit_ms")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    WORK_LIMIT_MS_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
-    def __init__(self, instance_id: _Optional[str] = ...) -> None: ...
+    work_limit_ms: int
+    def __init__(self, instance_id: _Optional[str] = ..., work_limit_ms: _Optional[int] = ...) -> None: ...
 
 class HealthResponse(_message.Message):
-    __slots__ = ("status", "error", "components")
+    __slots__ = ("status", "error", "components", "work", "work_detail")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[HealthResponse.Status]
@@ -159,13 +161,27 @@ class HealthResponse(_message.Message):
     STATUS_HEALTHY: HealthResponse.Status
     STATUS_DEGRADED: HealthResponse.Status
     STATUS_UNHEALTHY: HealthResponse.Status
+    class Work(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        WORK_UNSPECIFIED: _ClassVar[HealthResponse.Work]
+        WORK_DONE: _ClassVar[HealthResponse.Work]
+        WORK_BUSY: _ClassVar[HealthResponse.Work]
+        WORK_FAILED: _ClassVar[HealthResponse.Work]
+    WORK_UNSPECIFIED: HealthResponse.Work
+    WORK_DONE: HealthResponse.Work
+    WORK_BUSY: HealthResponse.Work
+    WORK_FAILED: HealthResponse.Work
     STATUS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     COMPONENTS_FIELD_NUMBER: _ClassVar[int]
+    WORK_FIELD_NUMBER: _ClassVar[int]
+    WORK_DETAIL_FIELD_NUMBER: _ClassVar[int]
     status: HealthResponse.Status
     error: str
     components: HealthComponents
-    def __init__(self, status: _Optional[_Union[HealthResponse.Status, str]] = ..., error: _Optional[str] = ..., components: _Optional[_Union[HealthComponents, _Mapping]] = ...) -> None: ...
+    work: HealthResponse.Work
+    work_detail: str
+    def __init__(self, status: _Optional[_Union[HealthResponse.Status, str]] = ..., error: _Optional[str] = ..., components: _Optional[_Union[HealthComponents, _Mapping]] = ..., work: _Optional[_Union[HealthResponse.Work, str]] = ..., work_detail: _Optional[str] = ...) -> None: ...
 
 class HealthComponents(_message.Message):
     __slots__ = ("database", "memory", "agents", "channels")
