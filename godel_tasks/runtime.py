@@ -21,6 +21,8 @@ from godel_tasks.events import EventBus
 from godel_tasks.instances.drivers import driver_named
 from godel_tasks.instances.server.registrar import Heartbeat
 from godel_tasks.policy.admission import AdmissionRules
+from godel_tasks.policy.health import HealthRules
+from godel_tasks.policy.massloss import MassLossRules
 from godel_tasks.policy.retry import RetryRules
 from godel_tasks.policy.strategies import check_strategy
 from godel_tasks.settings import Settings
@@ -236,6 +238,20 @@ class Runtime:
             strategy=s.strategy,
             region_order=s.regions,
             retry=RetryRules(s.max_attempts, s.backoff_base_s, s.backoff_max_s),
+            mass_loss=self.mass_loss_rules(),
+        )
+
+    def mass_loss_rules(self) -> MassLossRules:
+        s = self.settings
+        return MassLossRules(share=s.mass_loss_share, grace_ms=int(s.mass_loss_grace_s * 1000))
+
+    def health_rules(self) -> HealthRules:
+        s = self.settings
+        every_ms = int(s.probe_every_s * 1000)
+        return HealthRules(
+            every_ms=every_ms,
+            soon_ms=min(1000, every_ms),
+            zombie_after_ms=int(s.zombie_after_s * 1000),
         )
 
     @asynccontextmanager

@@ -115,6 +115,13 @@ class Settings(BaseSettings):
     # The provider kubernetes. Empty: the namespace that this process or its kubeconfig is in.
     kubernetes_namespace: str = ""
 
+    # Health.
+    probe_every_s: Seconds = 5
+    probe_timeout_s: Seconds = 2
+    zombie_after_s: Seconds = 8
+    mass_loss_share: float = Field(default=0.5, gt=0, le=1, allow_inf_nan=False)
+    mass_loss_grace_s: Seconds = 15
+
     # Logs.
     log_level: LogLevel = "INFO"
     log_format: Literal["console", "json"] = "console"

@@ -21,6 +21,7 @@ from godel_tasks.domain.instance import InstanceRecord, InstanceStatus
 from godel_tasks.errors import InstanceError, StoreUnavailable
 from godel_tasks.instances.background import end_task
 from godel_tasks.instances.instance import AttendedConnection, Probe
+from godel_tasks.store.health import NotedProbe
 
 log = logging.getLogger(__name__)
 
@@ -158,6 +159,7 @@ class Attendant:
                 generation=generation,
                 metrics=probe.metrics,
                 draining=not probe.accepting,
+                probed=NotedProbe.of(probe.health, self._lease.redis_now_ms()).text(),
             )
         )
 

@@ -15,6 +15,7 @@ from godel_tasks.dispatch.outcome import Outcome
 from godel_tasks.dispatch.progress import ProgressWriter
 from godel_tasks.dispatch.sender import Sender
 from godel_tasks.dispatch.settler import Settler
+from godel_tasks.dispatch.signals import Signals
 from godel_tasks.dispatch.slotbank import SlotBank
 from godel_tasks.dispatch.telling import OUTCOMES, Teller
 from godel_tasks.dispatch.verdict import judge, settlement_of
@@ -61,6 +62,7 @@ class FlightControl:
         self._on_free = on_free
         self._teller = Teller(ports)
         self.progress = ProgressWriter(ports, flights)
+        self.signals = Signals(ports)
         self.links = Links(ports, self, fleet.reach)
         self.sender = Sender(
             ports, config, flights, fleet, lease, self.links, self._teller, spawn,
@@ -177,6 +179,7 @@ class FlightControl:
         )
         if decision.next in OUTCOMES:
             self._flights.counts[OUTCOMES[decision.next]] += 1
+        self.signals.ended(flight, completion)
         if completion.end is End.REJECTED:
             self._fleet.cool(flight.held.instance_id)
         self.sender.forget(flight)

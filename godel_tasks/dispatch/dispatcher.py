@@ -172,6 +172,7 @@ class Dispatcher:
         self._spawn(self._attendant.run())
         self._spawn(SessionMover(self._ports, self.fleet, self.feeder).run())
         self._spawn(self._control.progress.run())
+        self._spawn(self._control.signals.run())
         self._spawn(self.feeder.decisions.run())
         for view in self.feeder.cells:
             self._spawn(self._settler.run(view.store))

@@ -156,6 +156,8 @@ class FleetView:
                 self.version += 1
             if before.generation != record.generation:
                 self._on_lost(instance_id, "it was started anew")
+            elif record.status is InstanceStatus.DEAD is not before.status:
+                self._on_lost(instance_id, record.health_reason or "it was declared dead")
 
     def _judge(self, fleet: Fleet, now: float) -> None:
         """Who is dead. After a stall (ours or Redis's) heartbeats are missing through no fault of

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+import msgspec
+
+from godel_tasks.domain.instance import Health, HealthComponents, HealthStatus
 from godel_tasks.store.command import Command, call, plain, text
-from godel_tasks.store.keys import REGISTRY_INSTANCES, REGISTRY_PROBES, InstanceKeys
+from godel_tasks.store.keys import (
+    REGISTRY_GENERATIONS,
+    REGISTRY_INSTANCES,
+    REGISTRY_PROBES,
+    InstanceKeys,
+)
 
 #: How long memory of an instance's health is kept after its last probe, in milliseconds.
 KEPT_MS = 3_600_000
@@ -18,6 +26,29 @@ class DueProbes:
 
     held_until_ms: int
     instance_ids: tuple[str, ...]
+
+
+class NotedProbe(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a dispatcher's own probe of an attended instance found, as its hash keeps it."""
+
+    at_ms: int
+    status: str
+    latency_ms: float
+    error: str = ""
+    components: dict[str, bool] = {}
+
+    @classmethod
+    def of(cls, health: HealthStatus, at_ms: float) -> NotedProbe:
+        parts = {k: v for k, v in asdict(health.components).items() if v is not None}
+        error = health.error or ""
+        return cls(int(at_ms), health.status.value, health.latency_ms, error, parts)
+
+    def text(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+    def answer(self) -> HealthStatus:
+        components = HealthComponents(**self.components)
+        return HealthStatus(Health(self.status), self.latency_ms, self.error or None, components)
 
 
 class HealthCommands:
@@ -92,6 +123,14 @@ class HealthCommands:
         return plain(
             "HGETALL",
             InstanceKeys.of(instance_id).signals,
+            decode=lambda reply: {text(k): int(v) for k, v in reply.items()},
+        )
+
+    def listed(self) -> Command[dict[str, int]]:
+        """Generations that the registry lists, by instance."""
+        return plain(
+            "HGETALL",
+            REGISTRY_GENERATIONS,
             decode=lambda reply: {text(k): int(v) for k, v in reply.items()},
         )
 

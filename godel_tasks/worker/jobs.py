@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,8 @@ from godel_tasks.instances.drivers import driver_named
 from godel_tasks.runtime import Runtime, runtime_of
 from godel_tasks.store.command import call
 from godel_tasks.store.keys import SHARED_OUTBOX, result_key
+from godel_tasks.store.registry import record_of
+from godel_tasks.worker.probing import ProbeJob
 from godel_tasks.worker.scaling import scale
 
 log = structlog.get_logger("godel.control")
@@ -49,6 +51,7 @@ EVERY_S = {
     "sessions": 10.0,
     "tend": 2.0,
     "scale": 2.0,
+    "probe": 1.0,
 }
 
 #: A run that takes longer than a second is not to be done by the next one as well.
@@ -159,6 +162,7 @@ def forget(runtime: Runtime) -> int:
             runtime.store.run(departed)
             runtime.store.run(runtime.registry.forget(instance_id=instance_id))
             dropped += 1
+    _repair_index(runtime, fleet.leases)
     before = fleet.now_ms - DEAD_LETTERS_KEPT_S * 1000
     for cell in runtime.cells:
         dropped += runtime.store.run(cell.queue.cut_dead_letters(before_ms=before))
@@ -170,6 +174,18 @@ def tend(runtime: Runtime) -> int:
     from godel_tasks.fleet.tending import tend_once
 
     return len(asyncio.run(tend_once(runtime)))
+
+
+def _repair_index(runtime: Runtime, instance_ids: Iterable[str]) -> None:
+    """What was killed between an instance's hash and its place in the registry's index."""
+    registry, names = runtime.registry, list(instance_ids)
+    found = runtime.store.pipeline([registry.fields(instance_id=name) for name in names])
+    records = [
+        record_of(name, fields, 0)
+        for name, fields in zip(names, found, strict=True)
+        if "generation" in fields
+    ]
+    runtime.store.pipeline([registry.relabel(r.config, generation=r.generation) for r in records])
 
 
 def _is_attended(runtime: Runtime, instance_id: str) -> bool:
@@ -185,7 +201,7 @@ def _is_attended(runtime: Runtime, instance_id: str) -> bool:
 def register_jobs(app: Celery, bus: EventBus) -> None:
     """Make the jobs known to an app, lazily; `bus` is told of what they do."""
     reap_and_follow = partial(reap, bus=bus, follower=Follower(app))
-    jobs = {
+    jobs: dict[str, Callable[[Runtime], int]] = {
         "reap": reap_and_follow,
         "due": due,
         "sweep": sweep,
@@ -193,6 +209,7 @@ def register_jobs(app: Celery, bus: EventBus) -> None:
         "sessions": sessions,
         "tend": tend,
         "scale": scale,
+        "probe": ProbeJob(),
     }
     for word, job in jobs.items():
         name = f"godel.control.{word}"

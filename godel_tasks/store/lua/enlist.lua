@@ -12,7 +12,8 @@ local now_ms = clock(now)
 unlabel(labels, id)
 label_as(labels, id, REST)
 redis.call('HSET', generations, id, generation)
-redis.call('HDEL', lost, id)
+-- One without a lease is not there yet: that it is not is no loss.
+if tonumber(lease_ms) > 0 then redis.call('HDEL', lost, id) else redis.call('HSET', lost, id, generation) end
 redis.call('ZADD', probes, integer(now_ms), id)
 redis.call('ZADD', instances, integer(now_ms + tonumber(lease_ms)), id)
 tell(fleet_events, 'instance.registered', id, generation, '')
