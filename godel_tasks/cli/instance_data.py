@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from godel_tasks.cli.output import moment, when
@@ -14,6 +15,14 @@ def as_data(view: InstanceView) -> dict[str, Any]:
     return {
         "instance": config.instance_id,
         "status": view.status.value,
+        "health": view.record.health.value,
+        "health_reason": view.record.health_reason,
+        "latency_ms": view.record.latency_ms or None,
+        "components": {
+            name: value
+            for name, value in asdict(view.record.components).items()
+            if value is not None
+        },
         "endpoint": config.endpoint,
         "driver": config.driver,
         "capacity": config.capacity,

@@ -10,6 +10,7 @@ import typer
 from godel_tasks.cli.instance_acts import restart, spawn, start, stop
 from godel_tasks.cli.instance_add import add
 from godel_tasks.cli.instance_data import as_data
+from godel_tasks.cli.instance_watch import watch
 from godel_tasks.cli.managing import managed
 from godel_tasks.cli.output import AsJson, answer, counted, facts, span, table
 from godel_tasks.cli.session import opened
@@ -40,7 +41,8 @@ def list_instances(
     region: Annotated[str, typer.Option(help="Only this region's.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """List the registered instances. Status is judged by lease, on Redis's clock."""
+    """List the registered instances. Status is judged by lease, on Redis's clock; health by probes
+    and by what dispatchers see."""
     with opened() as runtime:
         found = [
             view
@@ -51,6 +53,7 @@ def list_instances(
         (
             view.record.instance_id,
             view.status.value,
+            _health(view),
             view.config.capacity,
             view.slots_used,
             view.slots_orphaned or "",
@@ -58,14 +61,15 @@ def list_instances(
             view.config.pool,
             _pairs(view.config.capabilities),
             _load(view),
+            view.record.health_reason if view.status is not InstanceStatus.DEAD else "",
         )
         for view in found
     ]
-    columns = ("instance", "status", "capacity>", "used>", "orphaned>", "region", "pool")
+    columns = ("instance", "status", "health", "capacity>", "used>", "orphaned>", "region", "pool")
     answer(
         as_json,
         {"instances": [as_data(view) for view in found]},
-        table(*columns, "capabilities", "load", rows=rows) if rows else "",
+        table(*columns, "capabilities", "load", "reason", rows=rows) if rows else "",
         counted(len(rows), "instance") + "."
         if rows
         else "There are none. Serve a function with `godel instance --handler module:function`.",
@@ -74,14 +78,19 @@ def list_instances(
 
 @instances.command()
 def show(instance_id: Id, as_json: AsJson = False) -> None:
-    """Show one instance: configuration, lease, slots, metrics."""
+    """Show one instance: configuration, lease, health, slots, metrics."""
     with opened() as runtime:
         view = instance_named(runtime, instance_id)
     data = as_data(view)
     flat = {**data, "capabilities": _pairs(view.config.capabilities), "lease": _lease(view)}
     metrics = {k: v for k, v in flat.pop("metrics").items() if v is not None}
+    parts = {k: "well" if v else "not well" for k, v in flat.pop("components").items()}
     flat.pop("lease_left_ms")
-    answer(as_json, data, facts({k.replace("_", " "): v for k, v in {**flat, **metrics}.items()}))
+    answer(
+        as_json,
+        data,
+        facts({k.replace("_", " "): v for k, v in {**flat, **parts, **metrics}.items()}),
+    )
 
 
 instances.command()(add)
@@ -89,6 +98,7 @@ instances.command()(spawn)
 instances.command()(start)
 instances.command()(stop)
 instances.command()(restart)
+instances.command()(watch)
 
 
 @instances.command("set")
@@ -171,6 +181,11 @@ def _lease(view: InstanceView) -> str:
     if view.lease_left_ms <= 0:
         return f"over for {span(-view.lease_left_ms)}"
     return f"{span(view.lease_left_ms)} left"
+
+
+def _health(view: InstanceView) -> str:
+    """What is known of a dead one is old."""
+    return "" if view.status is InstanceStatus.DEAD else view.record.health.value
 
 
 def _load(view: InstanceView) -> str:

@@ -117,7 +117,22 @@ class InstanceRecord:
     health_reason: str = ""
     #: Moving average of its answers to probes; 0.0 while not known.
     latency_ms: float = 0.0
+    components: HealthComponents = field(default_factory=HealthComponents)
 
     @property
     def instance_id(self) -> str:
         return self.config.instance_id
+
+
+@dataclass(frozen=True, slots=True)
+class HealthEvent:
+    """What the registry tells of an instance: `instance.registered`, `.deregistered`, `.degraded`,
+    `.unhealthy`, `.recovered`, `.drained`, `.lost` (or `.changed`). `at_ms` is Redis's clock;
+    `event_id` is its place in the stream; `generation` is 0 where that is not told."""
+
+    event: str
+    instance_id: str
+    generation: int
+    reason: str
+    at_ms: int
+    event_id: str

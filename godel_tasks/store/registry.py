@@ -9,19 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
-
-from godel_tasks.domain.instance import (
-    Health,
-    InstanceConfig,
-    InstanceMetrics,
-    InstanceRecord,
-    InstanceStatus,
-)
+from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics, InstanceStatus
 from godel_tasks.policy.labels import labels_of
 from godel_tasks.store.command import Command, call, pairs, plain, text
+from godel_tasks.store.instance_hash import config_fields, metrics_fields, record_of
 from godel_tasks.store.keys import (
     EVENTS_KEPT,
     REGISTRY_EVENTS,
@@ -32,6 +24,8 @@ from godel_tasks.store.keys import (
     REGISTRY_PROBES,
     InstanceKeys,
 )
+
+__all__ = ["Fleet", "RegistryCommands", "SlotsReply", "record_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,78 +51,6 @@ class SlotsReply:
     orphaned: int
 
 
-def _config_fields(config: InstanceConfig) -> list[str]:
-    return [
-        *("endpoint", config.endpoint, "driver", config.driver, "capacity", str(config.capacity)),
-        *("region", config.region, "pool", config.pool, "provider", config.provider),
-        *("workspace_dir", config.workspace_dir, "credentials", config.credentials),
-        *("capabilities", msgspec.json.encode(config.capabilities).decode()),
-    ]
-
-
-def _metrics_fields(metrics: InstanceMetrics) -> list[str]:
-    fields: list[str] = []
-    for name in msgspec.structs.fields(_Metrics):
-        value = getattr(metrics, name.name)
-        fields += (name.name, "" if value is None else str(value))
-    return fields
-
-
-class _Metrics(msgspec.Struct):
-    cpu_usage: float | None
-    memory_usage: float | None
-    active_sessions: int | None
-    queued_tasks: int | None
-    completed_tasks: int | None
-    failed_tasks: int | None
-    backpressure: float | None
-
-
-def _metrics(fields: Mapping[str, str]) -> InstanceMetrics:
-    def number(name: str, kind: Callable[[str], Any]) -> Any:
-        value = fields.get(name, "")
-        return kind(value) if value else None
-
-    return InstanceMetrics(
-        number("cpu_usage", float),
-        number("memory_usage", float),
-        number("active_sessions", int),
-        number("queued_tasks", int),
-        number("completed_tasks", int),
-        number("failed_tasks", int),
-        number("backpressure", float),
-    )
-
-
-def record_of(instance_id: str, fields: Mapping[str, str], lease_until_ms: int) -> InstanceRecord:
-    """An instance from its hash."""
-    config = InstanceConfig(
-        instance_id=instance_id,
-        endpoint=fields["endpoint"],
-        driver=fields["driver"],
-        capacity=int(fields["capacity"]),
-        region=fields["region"],
-        pool=fields["pool"],
-        capabilities=msgspec.json.decode(fields["capabilities"], type=dict[str, str]),
-        workspace_dir=fields["workspace_dir"],
-        provider=fields["provider"],
-        credentials=fields["credentials"],
-    )
-    return InstanceRecord(
-        config=config,
-        generation=int(fields["generation"]),
-        status=InstanceStatus(fields["status"]),
-        lease_until_ms=lease_until_ms,
-        registered_ms=int(fields.get("registered_ms", "0")),
-        boot_id=fields.get("boot_id", ""),
-        strays_aborted=int(fields.get("strays_aborted", "0")),
-        metrics=_metrics(fields),
-        health=Health(fields.get("health") or Health.HEALTHY),
-        health_reason=fields.get("health_reason", ""),
-        latency_ms=float(fields.get("latency_ms") or 0.0),
-    )
-
-
 class RegistryCommands:
     """Commands about instances. `now_ms` as for `CellCommands`."""
 
@@ -141,7 +63,7 @@ class RegistryCommands:
         return call(
             "register",
             keys=[keys.info, keys.slots, keys.orphans],
-            args=[self.now_ms(), *_config_fields(config)],
+            args=[self.now_ms(), *config_fields(config)],
             decode=int,
         )
 
@@ -196,7 +118,7 @@ class RegistryCommands:
     ) -> Command[bool]:
         """A heartbeat's fields; False when another generation is in force. `probed` is what a
         dispatcher's own probe found, for who judges its health."""
-        fields = ["status", "draining" if draining else "up", *_metrics_fields(metrics)]
+        fields = ["status", "draining" if draining else "up", *metrics_fields(metrics)]
         if probed:
             fields += ["probed", probed]
         return call(

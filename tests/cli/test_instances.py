@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics
+from godel_tasks.store.health import HealthCommands
 from tests.cli.played import PlayedDispatcher, godel, ok
 from tests.helpers import wait_until
 
@@ -125,3 +128,42 @@ def test_a_busy_instance_is_removed_only_by_force(played: PlayedDispatcher) -> N
     assert ok("instances", "remove", "gw-1", "--force") == {"instance": "gw-1", "slots_used": 1}
     assert ok("instances", "list") == {"instances": []}
     assert godel("instances", "remove", "gw-1", "--json").error["type"] == "UnknownInstance"
+
+
+def test_health_is_listed_with_its_reason(played: PlayedDispatcher) -> None:
+    heartbeat(played, "gw-1")
+    fields = {
+        "health": "degraded",
+        "health_reason": "it answers slowly: 1200 ms",
+        "latency_ms": "1200.5",
+        "components": '{"memory":false}',
+    }
+    note = HealthCommands().note(instance_id="gw-1", generation=1, memory="{}", fields=fields)
+    assert played.cell.run(note)
+    shown = ok("instances", "show", "gw-1")
+    assert (shown["health"], shown["latency_ms"]) == ("degraded", 1200.5)
+    assert shown["health_reason"] == "it answers slowly: 1200 ms"
+    assert shown["components"] == {"memory": False}
+    assert "degraded" in godel("instances", "list").out
+    assert "it answers slowly" in godel("instances", "list").out
+    assert "not well" in godel("instances", "show", "gw-1").out
+
+
+def test_what_becomes_of_instances_is_followed(played: PlayedDispatcher) -> None:
+    # Given two events
+    registry = played.cell.registry
+    config = InstanceConfig("gw-1", "h:1")
+    generation = played.cell.run(registry.register(config))
+    played.cell.run(registry.enlist(config, generation=generation, lease_ms=60_000))
+    tell = registry.tell(
+        instance_id="gw-1", event="instance.degraded", generation=1, reason="it answers slowly"
+    )
+    played.cell.run(tell)
+    # When they are followed from the beginning
+    said = godel("instances", "watch", "--since", "0", "--count", "2", "--json")
+    first, second = [json.loads(line) for line in said.out.splitlines()]
+    # Then each is a line
+    assert (first["event"], first["generation"]) == ("instance.registered", 1)
+    assert (second["event"], second["reason"]) == ("instance.degraded", "it answers slowly")
+    after = ("--since", first["event_id"], "--count", "1")
+    assert "gw-1  degraded  it answers slowly" in godel("instances", "watch", *after).out
