@@ -10,6 +10,8 @@ reset), each kind in a phase of its own; then all of them come back.
     slow                  two whose turns take 20 times as long: their part of new work, 1 is fair
     lost                  accepted tasks without a readable result at the end
     duplicates            settlements beyond one per task, and tasks with differing results
+    failed, slots_left    tasks that did not succeed; slots in use when nothing runs any more
+    over_capacity         instances that ran more at once than they may
 
 `misrouted` tasks were claimed for a victim after the fault; `misrouted_max_s` is how long the
 slowest of them then took to run elsewhere. `back_s`: from the end of the fault until every victim
@@ -38,8 +40,8 @@ from benchmarks.faults import (
     Fleet,
     plan,
 )
-from benchmarks.journals import Journals, Runs, failover_times, reruns, shares
-from benchmarks.load import Answers, Load, keeping, listening
+from benchmarks.journals import Journals, Runs, failover_times, peak, reruns, shares
+from benchmarks.load import Answers, Load, keeping, listening, steady
 from benchmarks.world import World, world
 
 #: Seconds of load before each fault, and between looks.
@@ -162,6 +164,16 @@ def _waits(runs: Runs, misrouted: dict[str, int], struck: dict[str, int]) -> lis
     ]
 
 
+async def slots_left(w: World, names: list[str]) -> int:
+    """Slots in use or orphaned when nothing runs: an orphan is freed once its instance is asked."""
+    registry, store = w.runtime.registry, w.runtime.store
+    looks = [command for name in names for command in registry.slots_used(instance_id=name)]
+    ends_at = time.monotonic() + BACK_S
+    while (used := store.pipeline(looks)) and any(used) and time.monotonic() < ends_at:
+        await asyncio.sleep(0.2)
+    return int(sum(used))
+
+
 async def one_round(options: argparse.Namespace, seed: int) -> tuple[Round, dict[str, Any]]:
     rng = random.Random(seed)
     names = [f"i{n:02d}" for n in range(1, options.instances + 1)]
@@ -178,20 +190,32 @@ async def one_round(options: argparse.Namespace, seed: int) -> tuple[Round, dict
                     slow = str(fleet.slow_folder)
                     return {"s": rng.uniform(*TURN_S), "n": number, "slow": slow}
 
-                load = Load(w, payload, keeping(w, slots))
+                full = options.fill >= 1
+                turn_s = sum(TURN_S) / len(TURN_S)
+                wanted = keeping(w, slots) if full else steady(options.fill * slots / turn_s)
+                load = Load(w, payload, wanted)
                 load.start()
                 try:
                     done = Round(w, fleet, answers)
                     await done.run()
                     await load.stop()
                     lost = await load.unsettled(END_S)
+                    left = await slots_left(w, names)
                     await asyncio.sleep(1.0)  # for what would come twice
+                    runs = done.journals.look()
+                    # Of those killed no journal says when their runs ended.
+                    whole = [name for name in names if name not in fleet.victims[KILLED]]
                     return done, {
                         "seed": seed,
                         "accepted": len(load.ids),
                         "lost": lost,
                         "duplicates": load.extra_settlements() + answers.doubled,
-                        "executions": sum(1 for _ in done.journals.look()),
+                        "failed": len(answers.failed),
+                        "slots_left": left,
+                        "over_capacity": sum(
+                            peak(runs.on(name)) > options.capacity for name in whole
+                        ),
+                        "executions": sum(1 for _ in runs),
                     }
                 finally:
                     await load.stop()
@@ -211,11 +235,14 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
            for kind in (KILLED, STOPPED, CUT, UNREACHABLE)},
         "slow": done[-1].phases[SLOW],
         "lost": sum(one["lost"] for one in told),
-        "duplicates": sum(one["duplicates"] for one in told),
+        **{
+            name: sum(one[name] for one in told)
+            for name in ("duplicates", "failed", "slots_left", "over_capacity")
+        },
         "rounds": told,
         "settings": {
             **{name: getattr(options, name)
-               for name in ("instances", "capacity", "dispatchers", "tenants", "seed")},
+               for name in ("instances", "capacity", "fill", "dispatchers", "tenants", "seed")},
             "victims": VICTIMS,
             "turn_s": TURN_S,
             "limit_s": LIMIT_S,
@@ -230,6 +257,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--instances", type=int, default=20, help="at least 20")
     parser.add_argument("--capacity", type=int, default=4, help="turns at once on an instance")
+    parser.add_argument("--fill", type=float, default=1.0, help="busy share of slots; 1: all")
     parser.add_argument("--dispatchers", type=int, default=2)
     parser.add_argument("--tenants", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=1, help="each with the next seed")

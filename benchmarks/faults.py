@@ -27,6 +27,7 @@ KILLED, STOPPED, CUT, UNREACHABLE, SLOW = "killed", "stopped", "cut", "unreachab
 VICTIMS = {KILLED: 5, STOPPED: 5, CUT: 5, UNREACHABLE: 3, SLOW: 2}
 #: Where an instance listens, and where dispatchers find one that is behind a wire.
 HERE, BEHIND = "127.0.0.1", "127.0.0.2"
+PORTS = range(20_000, 32_000)
 
 
 @dataclass
@@ -63,18 +64,18 @@ class Fleet:
         return [self._spec(name, server, name in behind) for name in self.names]
 
     def _spec(self, name: str, server: EmbeddedServer, behind: bool) -> ProcessSpec:
-        port = free_port()
-        flags = ["--id", name, "--capacity", str(self.capacity), "--port", str(port)]
+        flags = ["--id", name, "--capacity", str(self.capacity)]
         flags += ["--journal", str(self.journals / f"{name}.jsonl")]
         env = {}
         if behind:
+            port = free_port()
             path = str(self.folder / f"{name}.sock")
             wires = self.wires[name] = Wires(
                 Blackhole((BEHIND, port), (HERE, port)), Blackhole(path, socket_of(server.url))
             )
             wires.from_dispatchers.heal()
             wires.to_redis.heal()
-            flags += ["--advertise", BEHIND]
+            flags += ["--port", str(port), "--advertise", BEHIND]
             env["GODEL_REDIS_URL"] = f"unix://{path}?db=0"
         godel = str(Path(sys.executable).with_name("godel"))
         return ProcessSpec(
@@ -145,12 +146,13 @@ def plan(names: Sequence[str], rng: random.Random) -> dict[str, list[str]]:
 
 
 def free_port() -> int:
-    """A port that is free at both addresses."""
+    """A port that is free at both addresses, below those that connections are given: it must still
+    be free when the instance has started."""
     while True:
+        port = random.choice(PORTS)
         with socket.socket() as one, socket.socket() as other:
-            one.bind((HERE, 0))
-            port: int = one.getsockname()[1]
             try:
+                one.bind((HERE, port))
                 other.bind((BEHIND, port))
             except OSError:
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class Runs:
                 run.ended_ms = line["at"]
                 return
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Run]:
         return (run for runs in self.by_task.values() for run in runs)
 
     def on(self, instance: str) -> list[Run]:
@@ -114,6 +114,18 @@ def failover_times(found: Sequence[Mapping[str, Mapping[str, float | None]]]) ->
 
 def _finite(value: float) -> float | None:
     return None if value == float("inf") else tidy(value)
+
+
+def peak(runs: Iterable[Run]) -> int:
+    """Most of these that went on at once; those that never ended go on for ever."""
+    known = list(runs)
+    moments = [(run.started_ms, 1) for run in known]
+    moments += [(run.ended_ms, -1) for run in known if run.ended_ms]
+    running = most = 0
+    for _, change in sorted(moments):  # within one ms ends come first
+        running += change
+        most = max(most, running)
+    return most
 
 
 def shares(runs: Runs, instances: Collection[str], of: Collection[str], since_ms: int) -> float:

@@ -24,15 +24,19 @@ BATCH = 500
 
 @dataclass
 class Answers:
-    """Every result that was announced: which instance's it was, and its differing versions."""
+    """Every result that was announced: which instance's it was, its differing versions, and which
+    tasks did not succeed."""
 
     settled_on: dict[str, str] = field(default_factory=dict)
     versions: dict[str, set[str]] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
 
     def add(self, data: bytes) -> None:
         meta = json.loads(data)
         task_id = meta["task_id"]
         self.settled_on[task_id] = meta.get("godel", {}).get("instance", "")
+        if meta["status"] != "SUCCESS":
+            self.failed.add(task_id)
         self.versions.setdefault(task_id, set()).add(hashlib.sha256(data).hexdigest())
 
     @property

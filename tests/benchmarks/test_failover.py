@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.blackhole import Blackhole
 from benchmarks.faults import VICTIMS, free_port, plan
-from benchmarks.journals import Journals, Runs, failover_times, reruns, shares
+from benchmarks.journals import Journals, Runs, failover_times, peak, reruns, shares
 
 
 def line(task: str, instance: str, event: str, at: int, attempt: int = 1) -> dict[str, Any]:
@@ -77,6 +77,16 @@ def test_the_part_of_new_work_is_one_when_it_is_fair() -> None:
     runs = told(*(line(f"t{n}", "abcd"[n % 4], "start", 1_000) for n in range(8)))
     assert shares(runs, "abcd", ["a", "b"], 500) == 1.0
     assert shares(runs, "abcd", ["a"], 2_000) == 0.0
+
+
+def test_the_most_that_went_on_at_once() -> None:
+    # Given two that follow each other within one ms, and one beside them that never ended
+    runs = told(
+        line("t1", "a", "start", 1), line("t1", "a", "end", 5),
+        line("t2", "a", "start", 5), line("t2", "a", "end", 9), line("t3", "a", "start", 2),
+    )  # fmt: skip
+    assert peak(runs) == 2
+    assert peak([]) == 0
 
 
 def test_journals_are_read_on_from_where_they_ended(tmp_path: Path) -> None:
