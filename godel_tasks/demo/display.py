@@ -44,9 +44,13 @@ class InstanceRow(TypedDict):
     id: str
     region: str
     status: str
+    #: Its health, and its breaker where that is not closed.
+    health: str
     running: int
     capacity: int
     completed: int
+    #: Whether the auto-scaler made it.
+    made: bool
 
 
 class DispatcherRow(TypedDict):
@@ -68,6 +72,8 @@ class Snapshot(TypedDict):
     instances: Sequence[InstanceRow]
     dispatchers: Sequence[DispatcherRow]
     events: Sequence[str]
+    #: How the last tick was routed.
+    why: str
 
 
 def live(snapshot: Snapshot) -> RenderableType:
@@ -84,6 +90,7 @@ def live(snapshot: Snapshot) -> RenderableType:
             ],
             padding=(0, 4),
         ),
+        Text(f"routed: {snapshot['why'] or '-'}", style="dim", no_wrap=True, overflow="ellipsis"),
         Panel("\n".join(snapshot["events"][-EVENTS:]) or " ", title="events", title_align="left"),
     )
 
@@ -133,7 +140,7 @@ def lanes_table(rows: Sequence[LaneRow]) -> Table:
 
 def instances_table(rows: Sequence[InstanceRow]) -> Table:
     """A line per instance; the bar shows its slots in use."""
-    table = plain_table("instances", "instance", "region", "status", "slots", "completed")
+    table = plain_table("instances", "instance", "region", "status", "health", "slots", "completed")
     for row in rows:
         alive = row["status"] in {"up", "draining"}
         slots = "■" * row["running"] + "·" * max(0, row["capacity"] - row["running"])
@@ -141,6 +148,7 @@ def instances_table(rows: Sequence[InstanceRow]) -> Table:
             row["id"],
             row["region"],
             Text(row["status"], style="green" if row["status"] == "up" else "bold red"),
+            Text(row["health"], style="" if row["health"] == "healthy" else "bold yellow"),
             slots if alive else "",
             f"{row['completed']:,}",
             style=None if alive else "dim",
@@ -168,6 +176,9 @@ def closing(report: Mapping[str, Any]) -> RenderableType:
     figures.add_row("throughput", f"{report['throughput_per_s'] or 0:,.0f} tasks/s")
     for kind, target in report["killed"].items():
         figures.add_row(f"killed {kind}", str(target))
+    if "scaled_out" in report:
+        scaled = f"{report['scaled_out']} out, {report['scaled_in']} in"
+        figures.add_row("scaled", scaled)
     recovery = report["recovery_s"]
     figures.add_row("recovery", "-" if recovery is None else f"{recovery:.1f} s")
     shares = plain_table("shares under contention", "tenant", "weight", "share", "due", "succeeded")
@@ -192,7 +203,7 @@ def plain_table(title: str, first: str, *others: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column(first)
     for name in others:
-        words = name in {"region", "status", "slots"}
+        words = name in {"region", "status", "health", "slots"}
         table.add_column(name, justify="left" if words else "right", no_wrap=True)
     return table
 

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
+from godel_tasks.demo.growing import Growth, declare, remove_all
 from godel_tasks.demo.logbook import LogBook
 from godel_tasks.demo.plan import TENANTS
 from godel_tasks.demo.processes import demo_processes
@@ -46,6 +47,8 @@ class House:
     flower_port: int = 0
     #: Processes that are allowed to have ended.
     killed: set[str] = field(default_factory=set)
+    #: Where it is, the fleet grows and shrinks by itself.
+    growth: Growth | None = None
 
     @property
     def flower_url(self) -> str:
@@ -83,6 +86,8 @@ async def opened(site: Site, *, count: int) -> AsyncIterator[House]:
     async with built(site, processes, tasks=count * len(TENANTS)) as house:
         house.flower_port = port
         await all_ready(house)
+        declare(house.runtime, site)
+        house.growth = Growth(house.store, site.server / "instances", house.guard)
         yield house
 
 
@@ -94,6 +99,7 @@ async def built(site: Site, processes: Processes, *, tasks: int) -> AsyncIterato
     guard = Guard(grace_s=DRAIN_S)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(guard.close)
+        stack.push_async_callback(remove_all, site.server)
         server = EmbeddedServer(site.server, guard=guard)
         stack.callback(server.stop)
         await asyncio.to_thread(server.start)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from godel_tasks.domain.instance import DEFAULT_POOL
+from godel_tasks.domain.pool import InstanceTemplate
+from godel_tasks.domain.scaling import ScalingPolicy, StepLimit
 from godel_tasks.domain.task import Level
 
 #: Weight by tenant. All submit equal work, so that weight is all they differ in.
@@ -53,6 +57,30 @@ INSTANCES = (
     InstancePlan("us-1", "us", 4, {"model": "large"}),
     InstancePlan("us-2", "us", 5, {"model": "large"}),
 )
+
+
+#: Instances that the auto-scaler may add to those above, while tasks wait.
+GROWTH = 3
+#: Act at once and forget soon: what takes minutes in a fleet is to be seen in seconds here.
+POLICY = ScalingPolicy(
+    DEFAULT_POOL,
+    name="demo",
+    max_instances=len(INSTANCES) + GROWTH,
+    tolerance=0.0,
+    down_window_s=3.0,
+    cooldown_s=1.0,
+    step_up=StepLimit(),
+    step_down=StepLimit(),
+    drain_deadline_s=10.0,
+)
+
+
+def template_of(journal: Path) -> InstanceTemplate:
+    """What the auto-scaler makes instances from: as `eu-3`, with a journal for all of them."""
+    options = {"handler": HANDLER, "journal": str(journal), "drain_timeout_s": "2"}
+    return InstanceTemplate(
+        POLICY.pool, capacity=4, region="eu", capabilities={"model": "small"}, options=options
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,13 @@ async def _story(site: Site, options: DemoOptions, telling: Telling) -> Report:
         with telling.live():
             await _work(house, watcher, options, telling)
         await last_results(house)
+        if house.growth is not None:
+            telling.say("No work is left: what was added goes again.", style="dim")
+            await house.growth.shrunk()
         flower = await seen_by_flower(house.flower_url, expected=house.tasks)
         await house.supervisor.child("subscriber").stop()
-        report = await _judge(site.journals) | {"flower": flower}
+        grown = house.growth.figures() if house.growth else {}
+        report = await _judge(site.journals) | grown | {"flower": flower}
         telling.close(report)
         if options.hold:
             await _hold(house, telling)
@@ -84,6 +88,8 @@ async def _work(house: House, watcher: Watcher, options: DemoOptions, telling: T
         while True:
             house.check()
             snapshot = await watcher.look()
+            for news in await watcher.grown():
+                telling.event(news)
             telling.show(snapshot)
             if kills and _is_due(kills[0], snapshot, house.tasks, killed_at):
                 telling.event(watcher.tell(await _kill(killer, kills.pop(0), snapshot)))
@@ -121,7 +127,8 @@ async def _kill(killer: Killer, plan: KillPlan, snapshot: Snapshot) -> str:
             hint="use more --tasks",
         )
     if plan.kind == "instance":
-        busiest = max(snapshot["instances"], key=lambda row: row["running"] / row["capacity"])
+        ours = [row for row in snapshot["instances"] if not row["made"]]
+        busiest = max(ours, key=lambda row: row["running"] / row["capacity"])
         count = await killer.instance(busiest["id"])
         return f"kill -9 of instance {busiest['id']}, which runs {count} tasks"
     holder = max(snapshot["dispatchers"], key=lambda row: row["holds"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from godel_tasks.demo.display import DispatcherRow, InstanceRow, LaneRow, Snapshot, TenantRow
 from godel_tasks.demo.house import House
@@ -13,10 +13,22 @@ from godel_tasks.demo.plan import DISPATCHERS, INSTANCES, TENANTS, InstancePlan
 from godel_tasks.domain.task import Level
 from godel_tasks.domain.tenant import TenantStatus
 from godel_tasks.store.command import Command, plain
+from godel_tasks.store.decisions import KeptDecision
 from godel_tasks.store.registry import Fleet
 
 #: Seconds over which speeds are measured.
 WINDOW_S = 3.0
+
+
+class _Seen(NamedTuple):
+    """What one round trip brings."""
+
+    statuses: dict[str, TenantStatus]
+    classes: dict[str, str]
+    leases: dict[str, int]
+    fleet: Fleet
+    decision: KeptDecision | None
+    instances: list[Any]
 
 
 class Watcher:
@@ -31,6 +43,8 @@ class Watcher:
         self.phase = "starting"
         self.events: list[str] = []
         self._shares: dict[str, float] = {}
+        #: Instances that stand in the registry and not in the plan.
+        self._made: list[str] = []
         #: Moments (monotonic) and what each tenant had settled then.
         self._past: deque[tuple[float, dict[str, int]]] = deque()
 
@@ -44,9 +58,14 @@ class Watcher:
         self.events.append(line)
         return line
 
+    async def grown(self) -> list[str]:
+        """What became of the fleet's size since the last look; a line each, as it is shown."""
+        growth = self._house.growth
+        return [self.tell(news) for news in await growth.look()] if growth else []
+
     async def look(self) -> Snapshot:
         """The demo now."""
-        statuses, classes, leases, fleet, instances = await self._first_look()
+        statuses, classes, leases, fleet, decision, instances = await self._first_look()
         waiting, held = await self._second_look(list(classes), list(leases))
         settled = {name: _settled(status) for name, status in statuses.items()}
         speeds = self._speeds(settled)
@@ -77,23 +96,27 @@ class Watcher:
             instances=self._instances(fleet, instances),
             dispatchers=self._dispatchers(held),
             events=self.events,
+            why=decision.routed.reason if decision else "",
         )
 
-    async def _first_look(
-        self,
-    ) -> tuple[dict[str, TenantStatus], dict[str, str], dict[str, int], Fleet, list[Any]]:
+    async def _first_look(self) -> _Seen:
         registry = self._house.runtime.registry
         commands: list[Command[Any]] = [self._cell.tenants.status(name) for name in TENANTS]
         commands += [
             self._cell.leases.classes(), self._cell.lookup.dispatchers(), registry.fleet(),
+            self._cell.decisions.newest(),
         ]  # fmt: skip
-        for plan in self._plans:
-            commands.append(registry.fields(instance_id=plan.instance_id))
-            commands.append(registry.slots_used(instance_id=plan.instance_id)[0])
+        for name in self._names:
+            commands.append(registry.fields(instance_id=name))
+            commands.append(registry.slots_used(instance_id=name)[0])
         replies = await self._house.store.pipeline(commands)
         statuses = dict(zip(TENANTS, replies, strict=False))
-        classes, leases, fleet, *instances = replies[len(TENANTS) :]
-        return statuses, classes, leases, fleet, instances
+        classes, leases, fleet, decision, *instances = replies[len(TENANTS) :]
+        return _Seen(statuses, classes, leases, fleet, decision, instances)
+
+    @property
+    def _names(self) -> list[str]:
+        return [*(plan.instance_id for plan in self._plans), *self._made]
 
     async def _second_look(
         self, classes: list[str], leases: list[str]
@@ -113,21 +136,28 @@ class Watcher:
 
     def _instances(self, fleet: Fleet, replies: list[Any]) -> list[InstanceRow]:
         rows = []
-        for number, plan in enumerate(self._plans):
+        planned = {plan.instance_id: plan for plan in self._plans}
+        for number, name in enumerate(self._names):
             fields, used = replies[2 * number], replies[2 * number + 1]
-            name = plan.instance_id
             alive = fleet.leases.get(name, 0) > fleet.now_ms
+            if not alive and name not in planned:
+                continue
             status = fields.get("status", "-") if alive else "dead"
+            plan = planned.get(name)
+            capacity = plan.capacity if plan else int(fields.get("capacity") or 0)
             rows.append(
                 InstanceRow(
                     id=name,
-                    region=plan.region,
+                    region=plan.region if plan else fields.get("region", ""),
                     status="killed" if name in self._house.killed else status,
-                    running=min(used, plan.capacity),
-                    capacity=plan.capacity,
+                    health=fields.get("health") or ("healthy" if alive else ""),
+                    running=min(used, capacity),
+                    capacity=capacity,
                     completed=int(fields.get("completed_tasks") or 0),
+                    made=plan is None,
                 )
             )
+        self._made = [name for name in sorted(fleet.leases) if name not in planned]
         return rows
 
     def _dispatchers(self, held: dict[str, int]) -> list[DispatcherRow]:

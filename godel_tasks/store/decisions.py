@@ -42,6 +42,13 @@ class DecisionCommands(CellCommands):
             decode=text,
         )
 
+    def newest(self) -> Command[KeptDecision | None]:
+        """What was written down last."""
+        return plain(
+            "XREVRANGE", self.keys.fixed("decisions"), "+", "-", "COUNT", 1,
+            decode=lambda reply: _decision(*reply[0]) if reply else None,
+        )  # fmt: skip
+
     def near(self, *, claimed_ms: int) -> Command[tuple[KeptDecision, ...]]:
         """What was written down from just before a claim until its decision must have been."""
         return plain(

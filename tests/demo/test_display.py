@@ -53,6 +53,8 @@ def test_the_live_view_shows_everything_and_the_last_events() -> None:
                 "id": "i1",
                 "region": "eu",
                 "status": "up",
+                "health": "healthy",
+                "made": False,
                 "running": 3,
                 "capacity": 4,
                 "completed": 600,
@@ -61,6 +63,8 @@ def test_the_live_view_shows_everything_and_the_last_events() -> None:
                 "id": "i2",
                 "region": "us",
                 "status": "dead",
+                "health": "healthy",
+                "made": False,
                 "running": 0,
                 "capacity": 4,
                 "completed": 99,
@@ -71,6 +75,7 @@ def test_the_live_view_shows_everything_and_the_last_events() -> None:
             {"name": "dispatcher2", "status": "killed", "holds": 0},
         ],
         "events": [f"event {n}" for n in range(10)],
+        "why": "least-loaded: i1 (load 0.75)",
     }
     # When it is drawn
     screen = seen(display.live(snapshot))
@@ -125,5 +130,6 @@ def test_before_anything_happened_there_is_something_to_draw() -> None:
         "instances": [],
         "dispatchers": [],
         "events": [],
+        "why": "least-loaded: i1 (load 0.75)",
     }
     assert "0 of 0 settled" in seen(display.live(empty))

@@ -37,6 +37,7 @@ def snapshot(elapsed_s: float) -> display.Snapshot:
         "instances": [],
         "dispatchers": [],
         "events": [],
+        "why": "least-loaded: i1 (load 0.75)",
     }
 
 

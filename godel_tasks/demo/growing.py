@@ -1,0 +1,114 @@
+"""The demo's fleet grows while tasks wait, and shrinks when none do: what is asked of Godel, and
+what it says of it. The instances are made by Godel's own auto-scaler, not by the demo."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from godel_tasks.demo.plan import POLICY, template_of
+from godel_tasks.demo.site import Site
+from godel_tasks.domain.pool import PoolConfig
+from godel_tasks.embedded import Guard
+from godel_tasks.errors import GodelError
+from godel_tasks.instances.providers.process import ProcessProvider
+from godel_tasks.runtime import Runtime
+from godel_tasks.store.executor import AsyncExecutor
+from godel_tasks.store.pools import PoolCommands
+from godel_tasks.store.scaling import ScalingCommands, ScalingEntry
+
+#: Entries of the history that a look reads.
+READ = 50
+#: Seconds that the fleet may take to shrink once no task is left.
+SHRINK_S = 30.0
+
+
+def journal_of_grown(site: Site) -> Path:
+    """Where the instances that Godel makes write down what they execute, all of them."""
+    return site.journals / "instances-grown.jsonl"
+
+
+def declare(runtime: Runtime, site: Site) -> None:
+    """The pool, with what its instances are made from, and its policy."""
+    pools = PoolCommands()
+    config = PoolConfig(POLICY.pool, template=template_of(journal_of_grown(site)))
+    if not runtime.store.run(pools.put_pool(config, before="")):
+        raise GodelError(f"pool {POLICY.pool!r} is declared already")
+    runtime.store.run(ScalingCommands().put_policies([POLICY]))
+
+
+@dataclass
+class Growth:
+    """What has become of the fleet's size. `grown` are the ids of what was made and is not removed;
+    `out` and `into` count what was added and taken away, `most` is the largest `grown`."""
+
+    store: AsyncExecutor
+    folder: Path
+    guard: Guard
+    out: int = 0
+    into: int = 0
+    most: int = 0
+    grown: list[str] = field(default_factory=list)
+    _told: int = 0
+    _guarded: set[str] = field(default_factory=set)
+
+    async def look(self) -> list[str]:
+        """What happened since the last look, in words."""
+        self._watch()
+        entries = await self.store.run(ScalingCommands().history(pool=POLICY.pool, count=READ))
+        news = [entry for entry in entries if entry.at_ms > self._told]
+        self._told = max([self._told, *(entry.at_ms for entry in news)])
+        return [words for entry in news if (words := self._count(entry))]
+
+    def _count(self, entry: ScalingEntry) -> str:
+        act, decision = entry.act, entry.decision
+        if decision is not None and decision.delta:
+            clamps = f" ({'; '.join(decision.clamps)})" if decision.clamps else ""
+            size = decision.inputs.size
+            return f"scale {size} to {decision.result}: {decision.reason}{clamps}"
+        if act is None:
+            return ""
+        if act.what == "spawned":
+            self.out += 1
+            self.grown.append(act.instance_id)
+            self.most = max(self.most, len(self.grown))
+        elif act.what == "removed":
+            self.into += 1
+            with contextlib.suppress(ValueError):
+                self.grown.remove(act.instance_id)
+        else:
+            return ""
+        return f"{act.type.value}: {act.instance_id} {act.what}"
+
+    def _watch(self) -> None:
+        """Whatever was made ends with the demo, however that ends."""
+        for process in self.folder.glob("*/process.json"):
+            if process.parent.name not in self._guarded:
+                with contextlib.suppress(OSError, ValueError, KeyError):
+                    self.guard.watch(int(json.loads(process.read_bytes())["pid"]))
+                    self._guarded.add(process.parent.name)
+
+    async def shrunk(self) -> bool:
+        """Wait until all that was made is removed again; False when that took too long."""
+        deadline = time.monotonic() + SHRINK_S
+        while time.monotonic() < deadline:
+            await self.look()
+            if not self.grown:
+                return True
+            await asyncio.sleep(0.2)
+        return False
+
+    def figures(self) -> dict[str, int]:
+        """For the report."""
+        return {"scaled_out": self.out, "scaled_in": self.into, "grown_at_once": self.most}
+
+
+async def remove_all(data_dir: Path) -> None:
+    """End what is still there of what Godel made: nobody is left who would."""
+    provider = ProcessProvider(data_dir)
+    for each in await provider.provided():
+        await provider.remove(each.instance_id, grace_s=0.0)
