@@ -19,7 +19,8 @@ BEFORE = (
     "A whole Godel comes up in a folder of its own (Valkey, two dispatchers, control, beat, Flower "
     "and five instances in two regions), and three tenants of weight 4, 2 and 1 submit {each:,} "
     "paragraphs of real text each, to be summarised. While all three have work waiting, an "
-    "instance and a dispatcher that hold running tasks are killed with kill -9; at the end a "
+    "instance and a dispatcher that hold running tasks are killed with kill -9, and Godel's "
+    "auto-scaler adds instances, which go again once no task is left; at the end a "
     "checker that knows nothing of Godel reads from journals what became of every task."
 )
 READ_ON = (
@@ -110,7 +111,9 @@ def shown(report: Mapping[str, Any]) -> str:
         f"{report['duplicates']:,} have two, although {killed['instance']} and "
         f"{killed['dispatcher']} were killed at work; what they held ran on "
         f"{'-' if recovery is None else f'{recovery:.1f}'} s later, {report['reruns']:,} tasks a "
-        f"second time. While all had work waiting, slot time went {shares}. Flower lists "
+        f"second time. The auto-scaler made {report['scaled_out']} instances while tasks waited, "
+        f"and removed {report['scaled_in']} when none did. While all had work waiting, slot time "
+        f"went {shares}. Flower lists "
         f"{flower['tasks_seen']:,} of the tasks by name, state and worker "
         f"({', '.join(flower['workers'])})."
     )

@@ -100,6 +100,10 @@ def test_it_loses_nothing_and_shares_by_weight_although_two_are_killed(
     assert report["reruns"] >= 1
     assert report["unrecovered"] == 0
     assert report["recovery_s"] > 0
+    # And the fleet grew while tasks waited, by instances that worked, and shrank when none did
+    assert report["scaled_out"] >= 1
+    assert report["scaled_in"] == report["scaled_out"]
+    assert any(name.startswith("shared-") for name in report["instances"])
     # And slot time went by weight while all had work waiting (a small demo is a coarse measure)
     for name, weight in TENANTS.items():
         due = weight / sum(TENANTS.values())
