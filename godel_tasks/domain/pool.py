@@ -55,8 +55,6 @@ class ProvidedInstance:
     detail: str = ""
     #: How it is registered, where its driver's instances do not register by themselves.
     config: InstanceConfig | None = None
-    #: False: its provider gives it up only after others (a StatefulSet removes its last pod first).
-    removable: bool = True
 
 
 class Wanted(StrEnum):

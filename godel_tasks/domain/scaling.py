@@ -133,6 +133,8 @@ class InstanceLoad:
     sessions: int = 0
     healthy: bool = True
     registered_ms: int = 0
+    #: Where the provider gives up the one with the highest number first, and only that: its number.
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

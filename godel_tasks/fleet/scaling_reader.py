@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +11,10 @@ from typing import Any, Protocol
 
 from godel_tasks.dispatch.config import CellStore
 from godel_tasks.domain.member import Member
+from godel_tasks.domain.pool import InstanceTemplate
 from godel_tasks.domain.requirement import RequirementClass
+from godel_tasks.errors import InstanceError, PoolError
+from godel_tasks.instances.providers import provider_named
 from godel_tasks.policy.scaling.seeing import PoolSeen, Waiting
 from godel_tasks.store.command import Command
 from godel_tasks.store.executor import Executor
@@ -82,7 +86,12 @@ class ScalingReader:
             )
             if pool in declared:
                 config = declared[pool].value
-                seen = replace(seen, template=config.template, replaces=config.replace)
+                seen = replace(
+                    seen,
+                    template=config.template,
+                    replaces=config.replace,
+                    last_first=_last_first(config.template),
+                )
             if pool in averages:
                 seen = replace(seen, average_ms=await self._average_ms(pool))
             found[pool] = seen
@@ -116,3 +125,10 @@ class ScalingReader:
                     total += status.average_ms * max(1, status.depth)
                     weight += max(1, status.depth)
         return total / weight if weight else 0.0
+
+
+def _last_first(template: InstanceTemplate | None) -> bool:
+    # A template that its provider would refuse is told of when somebody makes one of it.
+    with contextlib.suppress(PoolError, InstanceError):
+        return template is not None and provider_named(template.provider).last_first(template)
+    return False

@@ -60,6 +60,11 @@ class Provider(ABC):
     async def restart(self, config: InstanceConfig) -> None:
         """As `start`, to stop it and start it again."""
 
+    def last_first(self, template: InstanceTemplate) -> bool:  # noqa: ARG002
+        """Whether it gives up only the instance with the highest number at the end of its id (as a
+        StatefulSet does), and refuses to remove any other one. No I/O."""
+        return False
+
     async def next_id(self, template: InstanceTemplate) -> str:  # noqa: ARG002
         """The id that `spawn` takes next, where the provider names its instances itself (pods of a
         StatefulSet); "" where it takes any."""

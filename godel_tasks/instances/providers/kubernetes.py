@@ -3,7 +3,6 @@ somebody has applied and whose pods carry the label `godel.dev/pool`. Godel only
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -55,6 +54,9 @@ class KubernetesProvider(Provider):
 
     def check(self, template: InstanceTemplate) -> None:
         told.read(template)
+
+    def last_first(self, template: InstanceTemplate) -> bool:
+        return told.read(template).workload.kind is Kind.STATEFULSET
 
     async def next_id(self, template: InstanceTemplate) -> str:
         ref = told.read(template).workload
@@ -137,12 +139,7 @@ class KubernetesProvider(Provider):
     async def provided(self, pool: str = "") -> Sequence[ProvidedInstance]:
         async with self._cluster() as cluster:
             pods = await cluster.pods(f"{POOL}={pool}" if pool else POOL)
-        last: dict[str, int] = defaultdict(int)
-        for pod in pods:
-            last[pod.owner[1]] = max(last[pod.owner[1]], _number(pod))
-        return [
-            _provided(pod, removable=_number(pod) == last[pod.owner[1]]) for pod in pods if pod.made
-        ]
+        return [_provided(pod) for pod in pods if pod.made]
 
     async def last_words(self, instance_id: str) -> str:
         async with self._cluster() as cluster:
@@ -187,15 +184,7 @@ async def _statefulset_of(cluster: Cluster, instance_id: str) -> Ref | None:
         raise
 
 
-def _number(pod: Pod) -> int:
-    """Of a StatefulSet's pod; 0 for any other, all of which may go."""
-    kind, name = pod.owner
-    if kind != "StatefulSet":
-        return 0
-    return Ref(Kind.STATEFULSET, name).ordinal(pod.name) or 0
-
-
-def _provided(pod: Pod, *, removable: bool) -> ProvidedInstance:
+def _provided(pod: Pod) -> ProvidedInstance:
     config = described(pod.annotations.get(CONFIG, ""))
     if config is not None:
         own = {"ip": pod.ip, "pod": pod.name}
@@ -206,5 +195,4 @@ def _provided(pod: Pod, *, removable: bool) -> ProvidedInstance:
         running=pod.phase == "Running" and not pod.leaving,
         detail=f"pod {pod.name}, {'Terminating' if pod.leaving else pod.phase}",
         config=config,
-        removable=removable,
     )

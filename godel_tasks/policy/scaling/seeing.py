@@ -11,6 +11,7 @@ from godel_tasks.domain.pool import InstanceTemplate
 from godel_tasks.domain.requirement import Operator, RequirementClass
 from godel_tasks.domain.scaling import InstanceLoad, PoolState, ScalingInputs, Spawning
 from godel_tasks.policy.matching import match
+from godel_tasks.policy.scaling.taking import behind_pinned
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class PoolSeen:
     average_ms: float = 0.0
     sessions: Mapping[str, int] = field(default_factory=dict)
     open_providers: frozenset[str] = frozenset()
+    #: Its provider gives up only the instance with the highest number.
+    last_first: bool = False
 
 
 def inputs_of(seen: PoolSeen, state: PoolState, leaving: Collection[str]) -> ScalingInputs:
@@ -45,7 +48,7 @@ def inputs_of(seen: PoolSeen, state: PoolState, leaving: Collection[str]) -> Sca
     at_work = [
         member for member in seen.members if member.state in (MemberState.UP, MemberState.DRAINING)
     ]
-    loads = tuple(_load(member, seen.sessions) for member in up if member.made is not None)
+    loads = tuple(_load(member, seen) for member in up if member.made is not None)
     queued, blocked = _queued(seen, at_work)
     return ScalingInputs(
         pool=seen.pool,
@@ -60,20 +63,22 @@ def inputs_of(seen: PoolSeen, state: PoolState, leaving: Collection[str]) -> Sca
         draining=len(at_work) - len(up),
         slots_per_instance=_slots(up, seen.template),
         removable=len(loads),
-        pinned=sum(load.sessions > 0 for load in loads),
+        pinned=behind_pinned(loads),
         open_providers=tuple(sorted(seen.open_providers)),
         instances=loads,
     )
 
 
-def _load(member: Member, sessions: Mapping[str, int]) -> InstanceLoad:
+def _load(member: Member, seen: PoolSeen) -> InstanceLoad:
     record = member.record
+    number = member.instance_id.rpartition("-")[2]
     return InstanceLoad(
         member.instance_id,
         member.slots_used,
-        sessions.get(member.instance_id, 0),
+        seen.sessions.get(member.instance_id, 0),
         healthy=record is None or record.health is not Health.UNHEALTHY,
         registered_ms=record.registered_ms if record else 0,
+        number=int(number) if seen.last_first and number.isdecimal() else None,
     )
 
 

@@ -23,6 +23,7 @@ from godel_tasks.domain.scaling import (
 )
 from godel_tasks.policy.scaling import DrainStep, choose, decide, drain_step
 from godel_tasks.policy.scaling.schedule import floor_at
+from godel_tasks.policy.scaling.taking import behind_pinned
 from tests.policy.scaling.worlds import NOW_MS
 
 TARGET = ScalingPolicy("shared", "grow", max_instances=50, step_up=StepLimit(), down_window_s=0)
@@ -185,6 +186,23 @@ def test_idle_ones_go_first_then_those_with_fewest_sessions_then_the_newest() ->
     assert [one.instance_id for one in choose(fleet, 4, take_pinned=False)] == [
         *("sick", "new", "old", "busy")
     ]
+
+
+def test_where_only_the_last_one_can_go_it_does_whatever_it_runs() -> None:
+    fleet = [
+        InstanceLoad("gw-9", number=9),
+        InstanceLoad("gw-11", used=2, number=11),
+        InstanceLoad("gw-10", healthy=False, number=10),
+        InstanceLoad("gw-8", sessions=1, number=8),
+        InstanceLoad("gw-7", number=7),
+    ]
+    assert [one.instance_id for one in choose(fleet, 2, take_pinned=False)] == ["gw-11", "gw-10"]
+    # Nobody gets past one that may not go
+    free = [one.instance_id for one in choose(fleet, 9, take_pinned=False)]
+    assert free == ["gw-11", "gw-10", "gw-9"]
+    assert behind_pinned(fleet) == 2
+    everybody = [one.instance_id for one in choose(fleet, 9, take_pinned=True)]
+    assert everybody == ["gw-11", "gw-10", "gw-9", "gw-8", "gw-7"]
 
 
 def test_a_pool_shrinks_no_further_than_its_pinned_instances() -> None:
