@@ -7,11 +7,13 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from godel_tasks.dispatch import attendant
 from godel_tasks.dispatch.attendant import Attendant
 from godel_tasks.dispatch.config import DispatchConfig, Ports
 from godel_tasks.dispatch.fleet import FleetView
@@ -19,8 +21,11 @@ from godel_tasks.dispatch.lease import LeaseKeeper
 from godel_tasks.dispatch.links import Links
 from godel_tasks.domain.attempt import Completion, Delivery, Progress
 from godel_tasks.domain.instance import InstanceConfig, InstanceRecord, InstanceStatus
+from godel_tasks.errors import InstanceUnavailable
 from godel_tasks.instances.background import end_task
-from godel_tasks.store.registry import record_of
+from godel_tasks.instances.instance import AttendedConnection, Probe
+from godel_tasks.store.command import Command
+from godel_tasks.store.registry import RegistryCommands, record_of
 from godel_tasks.testing.fake_gateway import FakeGateway
 from tests.helpers import wait_until_async
 
@@ -261,3 +266,99 @@ async def test_a_gateway_that_stands_still_is_lost_and_found_again(ports: Ports)
     process.terminate()
     await process.wait()
     del os.environ["ATTEND_TOKEN"]
+
+
+async def held_up(house: House, name: str) -> tuple[Dispatcher, asyncio.Event]:
+    """A dispatcher that is in the midst of making the boot ready until the event is set."""
+    made, go, begun = Dispatcher(house.ports, name), asyncio.Event(), asyncio.Event()
+    connection = await made.links.open(house.config)
+    assert isinstance(connection, AttendedConnection)
+    abort = connection.abort_strays
+
+    async def slow() -> int:
+        begun.set()
+        await go.wait()
+        return await abort()
+
+    connection.abort_strays = slow  # type: ignore[method-assign]
+    await made.start()
+    async with asyncio.timeout(10):
+        await begun.wait()
+    return made, go
+
+
+async def test_a_boot_whose_attendant_is_killed_midway_is_made_ready_by_another(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attendant, "HOLD_MS", 1200)
+    # Given a dispatcher that is killed while it aborts what the gateway resumed
+    doomed, _ = await held_up(house, "d1")
+    other = await house.dispatcher("d2")
+    await asyncio.sleep(0.1)
+    assert not await house.alive()
+    await doomed.stop()
+    # Then another one does it all again, once the claim has run out
+    record = await house.until_alive(boot_id=house.gateway.boot_id)
+    assert record.generation == 2
+    await wait_until_async(lambda: other.fleet.alive("gw-1", 2), description="it is in the view")
+
+
+class Dying(RegistryCommands):
+    """Of a dispatcher that dies before it lists the new registration."""
+
+    died = False
+
+    def enlist(self, config: InstanceConfig, *, generation: int, lease_ms: int) -> Command[bool]:
+        self.died = True
+        raise RuntimeError(f"killed before {config.instance_id} was listed, {generation=}")
+
+
+async def test_a_boot_whose_attendant_is_killed_before_it_tells_is_attended_in_seconds(
+    house: House,
+) -> None:
+    # Given others enough that each one's hash is read again by turns, every 5 s
+    for n in range(19):
+        config = InstanceConfig(f"other-{n}", "h:1")
+        run, others = house.ports.store.run, house.ports.registry
+        generation = await run(others.register(config))
+        await run(others.enlist(config, generation=generation, lease_ms=60_000))
+    # And a dispatcher whose view is as old as the time before the boot was made ready
+    registry = Dying()
+    ports, house.ports = house.ports, replace(house.ports, registry=registry)
+    doomed, go = await held_up(house, "d1")
+    house.ports = ports
+    other = await house.dispatcher("d2")
+    await wait_until_async(lambda: "gw-1" in other.fleet.members, description="it has a view")
+    assert other.fleet.members["gw-1"].record.generation == 1
+    # When the one who made it ready is killed between the new generation and telling of it
+    go.set()
+    await wait_until_async(lambda: registry.died, description="it dies", timeout=10)
+    await doomed.stop()
+    began = time.monotonic()
+    # Then the other one hears that its claim is stale, reads the hash, and renews the lease
+    await wait_until_async(house.alive, description="it serves", timeout=10)
+    assert time.monotonic() - began < 4.0
+    assert (await house.record()).generation == 2
+
+
+async def test_a_lease_ends_one_lease_after_the_last_word(house: House) -> None:
+    # Given a gateway that answers no probe any more, whatever its line says
+    dispatcher = await house.dispatcher("d1")
+    await house.until_alive(boot_id=house.gateway.boot_id)
+    connection = await dispatcher.links.open(house.config)
+    assert isinstance(connection, AttendedConnection)
+    silent_since = time.monotonic()
+
+    async def refuse(instance_id: str) -> Probe:
+        raise InstanceUnavailable(f"{instance_id} does not answer")
+
+    connection.probe = refuse  # type: ignore[method-assign]
+    connection.silent_s = lambda: time.monotonic() - silent_since  # type: ignore[method-assign]
+
+    # Then its lease is over one lease after that, however often it is asked in vain
+    async def over() -> bool:
+        return not await house.alive()
+
+    await wait_until_async(over, description="its lease is over", timeout=10)
+    took_ms = (time.monotonic() - silent_since) * 1000
+    assert took_ms <= CONFIG.attended_lease_ms + 500
