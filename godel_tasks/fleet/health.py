@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -32,6 +33,8 @@ from godel_tasks.store.executor import Executor
 from godel_tasks.store.health import HealthCommands, NotedProbe
 from godel_tasks.store.registry import RegistryCommands, record_of
 
+log = logging.getLogger(__name__)
+
 #: Instances that one round takes at most.
 BATCH = 250
 #: A round that takes longer than this has died with its worker.
@@ -45,6 +48,14 @@ _EVENTS = {
     Health.DEGRADED: "instance.degraded",
     Health.UNHEALTHY: "instance.unhealthy",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """How many instances were looked at, and of how many a change was told."""
+
+    looked: int
+    changed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +93,25 @@ class HealthMonitor:
     async def close(self) -> None:
         await self._probes.close()
 
-    async def run_due(self) -> int:
-        """Rounds until nothing is due; how many instances were looked at."""
-        looked = 0
-        while (batch := await self.round()) > 0:
-            looked += batch
-            if batch < BATCH:
+    async def run_due(self) -> Round:
+        """Rounds until nothing is due."""
+        looked = changed = 0
+        while (batch := await self.round()).looked > 0:
+            looked, changed = looked + batch.looked, changed + batch.changed
+            if batch.looked < BATCH:
                 break
-        return looked
+        return Round(looked, changed)
 
-    async def round(self) -> int:
-        """One batch; how many instances it had."""
+    async def round(self) -> Round:
+        """One batch."""
         due = await self._store.run(
             self._health.claim_probes(limit=BATCH, every_ms=self._rules.every_ms, hold_ms=HOLD_MS)
         )
         if not due.instance_ids:
-            return 0
+            return Round(0, 0)
         cases = await self._read(due.instance_ids)
         decided = await asyncio.gather(*(self._decide(case) for case in cases))
-        await self._note(list(zip(cases, decided, strict=True)))
+        changed = await self._note(list(zip(cases, decided, strict=True)))
         # Those that are dead, or gone, are looked at as often as the others.
         pauses = dict.fromkeys(due.instance_ids, self._rules.every_ms)
         for case, decision in zip(cases, decided, strict=True):
@@ -109,7 +120,7 @@ class HealthMonitor:
         await self._store.run(
             self._health.probed(held_until_ms=due.held_until_ms, next_in_ms=spread)
         )
-        return len(due.instance_ids)
+        return Round(len(due.instance_ids), changed)
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -158,18 +169,23 @@ class HealthMonitor:
 
     # -- telling -----------------------------------------------------------------------------
 
-    async def _note(self, decided: Sequence[tuple[_Case, HealthDecision]]) -> None:
+    async def _note(self, decided: Sequence[tuple[_Case, HealthDecision]]) -> int:
         """Verdicts first, so that who hears of one reads it; then the events; then that they were
-        told: killed in between, they are told again."""
+        told: killed in between, they are told again. Returns how many were told."""
         await self._store.pipeline([self._drained(c) for c, d in decided if d.drained])
         noted = await self._store.pipeline([self._verdict(c, d) for c, d in decided])
         valid = [pair for pair, ok in zip(decided, noted, strict=True) if ok]
         changed = [(c, d) for c, d in valid if d.health is not c.told]
+        for case, decision in changed:
+            level = logging.INFO if decision.health is Health.HEALTHY else logging.WARNING
+            name, reason = case.record.instance_id, decision.reason or "it looks well"
+            log.log(level, "instance %s is %s: %s", name, decision.health.value, reason)
         await self._store.pipeline([self._event(c, d) for c, d in changed])
         await self._store.pipeline([self._told(c, d) for c, d in changed])
         for case, decision in valid:
             if decision.lost:
                 await self._lose(case, decision)
+        return len(changed)
 
     def _verdict(self, case: _Case, decision: HealthDecision) -> Command[bool]:
         known = {k: v for k, v in asdict(decision.components).items() if v is not None}

@@ -27,7 +27,8 @@ class ProbeJob:
         self._monitor: HealthMonitor | None = None
 
     def __call__(self, runtime: Runtime) -> int:
-        """Tell of losses and look at all instances that are due; how many verdicts and losses."""
+        """Tell of losses and look at all instances that are due; how many losses and changes were
+        told."""
         if not self._busy.acquire(blocking=False):
             return 0
         try:
@@ -52,25 +53,10 @@ class ProbeJob:
         told = await tell_losses(
             self._store, runtime.mass_loss_rules(), runtime.registry, HealthCommands()
         )
-        return told + await self._monitor.run_due()
+        return told + (await self._monitor.run_due()).changed
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             loop = self._loop = asyncio.new_event_loop()
             threading.Thread(target=loop.run_forever, name="godel-probes", daemon=True).start()
         return self._loop
-
-    def close(self) -> None:
-        """Idempotent; it may be called again afterwards."""
-        loop, self._loop = self._loop, None
-        if loop is None:
-            return
-        asyncio.run_coroutine_threadsafe(self._close(), loop).result(PATIENCE_S)
-        loop.call_soon_threadsafe(loop.stop)
-
-    async def _close(self) -> None:
-        if self._monitor is not None:
-            await self._monitor.close()
-        if self._store is not None:
-            await self._store.close()
-        self._monitor = self._store = None

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from godel_tasks.domain.attempt import End
-from godel_tasks.domain.instance import Health, InstanceConfig
+from godel_tasks.domain.instance import Health, InstanceConfig, Work, WorkProbe
 from godel_tasks.domain.session import SessionConfig
 from godel_tasks.errors import InstanceUnavailable, UnknownInstance, Unsupported
 from tests.instances.sites import Site
@@ -60,6 +60,13 @@ async def test_health_is_told_with_what_is_known(site: Site) -> None:
     assert (healthy.status, healthy.error) == (Health.HEALTHY, None)
     assert healthy.components == site.components
     assert healthy.latency_ms >= 0
+    await instance.aclose()
+
+
+async def test_a_work_probe_is_answered_or_nothing_is_said(site: Site) -> None:
+    instance = site.driver.instance(site.config())
+    probe = await instance.work_probe(5.0)
+    assert probe in (None, WorkProbe(Work.DONE))
     await instance.aclose()
 
 
