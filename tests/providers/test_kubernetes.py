@@ -106,6 +106,19 @@ async def test_many_at_once_get_a_pod_each(
     assert deployment.replicas == len(cluster.pods) == 8
 
 
+async def test_the_same_id_is_given_to_one_pod_however_many_ask(
+    provider: KubernetesProvider, cluster: KubernetesStub, deployment: Workload
+) -> None:
+    # Given pods that wait, so that each of several who ask at once can take one
+    cluster.scale(deployment, 3)
+    await wait_until_async(lambda: cluster.settled() and len(cluster.pods) == 3, description="3")
+    await asyncio.gather(*(provider.spawn(template(), "a-1") for _ in range(3)))
+    assert await ids(provider) == ["a-1"]
+    # And nobody who yielded left a pod more than there was
+    assert deployment.replicas <= 3
+    await wait_until_async(cluster.settled, description="the controllers are done")
+
+
 async def test_a_pod_that_waits_already_is_taken_first(
     provider: KubernetesProvider, cluster: KubernetesStub, deployment: Workload
 ) -> None:
@@ -406,10 +419,9 @@ async def test_pods_are_neither_stopped_nor_started_by_hand(
     with pytest.raises(Unsupported, match=r"cannot be stopped.*drain it, or remove it"):
         await provider.stop(config_of("gw-0"))
     await provider.start(config_of("gw-0"))
-    with pytest.raises(Unsupported, match="cannot be started"):
-        await provider.start(config_of("gw-9"))
-    with pytest.raises(UnknownInstance, match="no pod of instance 'gw-9'"):
-        await provider.restart(config_of("gw-9"))
+    for act in (provider.start, provider.stop, provider.restart):
+        with pytest.raises(UnknownInstance, match="no pod of instance 'gw-9'"):
+            await act(config_of("gw-9"))
     await provider.remove("gw-9")
 
 

@@ -36,14 +36,23 @@ class DeployedPods:
         """As `Provider.spawn`."""
         workload = await of_pool(self.cluster, self.ref, pool)
         notes = {INSTANCE: instance_id, **({CONFIG: config} if config else {})}
-        found = await self._find(workload.selector, instance_id)
-        pod = found or await self._take(workload, notes, more=True, ready_s=ready_s)
+        pod = await self._find(workload.selector, instance_id)
+        made = pod is None
+        if pod is None:
+            pod = await self._take(workload, notes, more=True, ready_s=ready_s)
         try:
-            await until_ready(self.cluster, pod.name, instance_id, ready_s=ready_s, pace=self.pace)
+            stays = not made or await self._alone(workload.selector, pod, instance_id)
+            if stays:
+                await until_ready(
+                    self.cluster, pod.name, instance_id, ready_s=ready_s, pace=self.pace
+                )
         except BaseException:
-            if found is None:
+            if made:
                 await self.remove(pod, grace_s=0)
             raise
+        if not stays:
+            await self.remove(pod, grace_s=0)
+            await self.spawn(pool, instance_id, config=config, ready_s=ready_s)
 
     async def remove(self, pod: Pod, *, grace_s: float | None) -> None:
         """One pod less, and this one goes. Its controller first takes pods that are not ready, and
@@ -82,7 +91,7 @@ class DeployedPods:
         self, workload: Workload, notes: dict[str, str], *, more: bool, ready_s: float
     ) -> Pod:
         """A pod that has no id gets this one; with `more` another pod is asked for if need be."""
-        asked = False
+        asked, trying = False, None
         try:
             async for _ in self.pace.rounds(ready_s):
                 pods = [one for one in await self.cluster.pods(workload.selector) if one.counts]
@@ -90,9 +99,10 @@ class DeployedPods:
                 # Those that run begin at once. One that cannot come up is taken when there is no
                 # other: it says why, and goes.
                 free.sort(key=lambda one: (one.problem, one.phase != "Running", one.name))
-                for pod in free:
-                    if await self._taken(pod, notes):
-                        return pod
+                for trying in free:
+                    if await self._taken(trying, notes):
+                        return trying
+                trying = None
                 if more and not free:
                     asked = await self._one_more(len(pods)) or asked
             raise SpawnFailed(
@@ -100,9 +110,35 @@ class DeployedPods:
                 hint="look with: kubectl describe " + str(self.ref),
             )
         except BaseException:
-            if asked:
-                await self._take_back(workload.selector)
+            if more:
+                await self._give_up(workload, notes[INSTANCE], trying, asked=asked)
             raise
+
+    async def _give_up(
+        self, workload: Workload, instance_id: str, trying: Pod | None, *, asked: bool
+    ) -> None:
+        """Whoever is cut off does not know whether the pod that it tried to take was taken."""
+        pod = await self.cluster.pod(trying.name) if trying else None
+        if pod is not None and pod.instance_id == instance_id:
+            await self.remove(pod, grace_s=0)
+        elif asked:
+            await self._take_back(workload.selector)
+
+    async def _alone(self, selector: str, pod: Pod, instance_id: str) -> bool:
+        """Whether it is the only pod of that id. Two who make the same instance at once may each
+        have taken one: then the one with the lesser name stays if the other one yields, which has
+        to have seen it for that, and else the one that is there already."""
+        async for _ in self.pace.rounds(self.pace.choose_s):
+            others = [
+                one.name
+                for one in await self.cluster.pods(selector)
+                if one.instance_id == instance_id and one.counts and one.uid != pod.uid
+            ]
+            if not others:
+                return True
+            if min(others) < pod.name:
+                return False
+        return False
 
     async def _taken(self, pod: Pod, notes: dict[str, str]) -> bool:
         try:

@@ -139,7 +139,7 @@ class DockerProvider(Provider):
         settled = time.monotonic() + self._settled_s
         while True:
             state = _state(await engine.look(name) or {})
-            health = state.get("Health", {}).get("Status", "none")
+            health = (state.get("Health") or {}).get("Status", "none")
             problem = _problem(state, health)
             if not problem:
                 if health == "healthy" or (health == "none" and time.monotonic() >= settled):

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import cached_property
-from typing import NoReturn
 
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.domain.pool import InstanceTemplate, ProvidedInstance
@@ -77,21 +76,18 @@ class KubernetesProvider(Provider):
         """Nothing, where its pod is there: the cluster itself keeps it running.
 
         Raises:
-            Unsupported: there is no such pod.
+            UnknownInstance: there is no such pod.
         """
         async with self._cluster() as cluster:
-            if await _find(cluster, config.instance_id) is None:
-                self._no("started", config, "spawn another one in its pool")
+            await _pod_of(cluster, config)
 
     async def stop(self, config: InstanceConfig) -> None:
-        """Raises: Unsupported."""
-        self._no("stopped", config, "drain it, or remove it")
-
-    def _no(self, act: str, config: InstanceConfig, hint: str) -> NoReturn:
+        """Raises: UnknownInstance as `start`; else Unsupported."""
+        async with self._cluster() as cluster:
+            await _pod_of(cluster, config)
         raise Unsupported(
-            f"{config.instance_id!r} cannot be {act}: a pod of Kubernetes either is there and runs "
-            "or is not there",
-            hint=hint,
+            f"{config.instance_id!r} cannot be stopped: a pod either runs or is not there",
+            hint="drain it, or remove it",
         )
 
     async def restart(self, config: InstanceConfig) -> None:
@@ -103,14 +99,10 @@ class KubernetesProvider(Provider):
             SpawnFailed: the new one did not come up; the cluster goes on trying.
         """
         async with self._cluster() as cluster:
-            pod = await _find(cluster, config.instance_id)
-            ref = await cluster.owner(pod) if pod else None
-            if pod is None or ref is None:
-                raise UnknownInstance(
-                    f"namespace {cluster.namespace!r} has no pod of instance "
-                    f"{config.instance_id!r}",
-                    hint="it is known only to the cluster that it was made in",
-                )
+            pod = await _pod_of(cluster, config)
+            ref = await cluster.owner(pod)
+            if ref is None:
+                raise _unknown(cluster, config)
             await self._pods(cluster, ref).restart(pod, ready_s=told.READY_S)
 
     async def remove(self, instance_id: str, *, grace_s: float | None = None) -> None:
@@ -169,6 +161,21 @@ async def _find(cluster: Cluster, instance_id: str) -> Pod | None:
     """Its pod; one that is leaving only if there is no other."""
     found = [pod for pod in await cluster.pods(POOL) if pod.instance_id == instance_id]
     return min(found, key=lambda pod: pod.leaving, default=None)
+
+
+async def _pod_of(cluster: Cluster, config: InstanceConfig) -> Pod:
+    pod = await _find(cluster, config.instance_id)
+    if pod is None:
+        raise _unknown(cluster, config)
+    return pod
+
+
+def _unknown(cluster: Cluster, config: InstanceConfig) -> UnknownInstance:
+    return UnknownInstance(
+        f"namespace {cluster.namespace!r} has no pod of instance {config.instance_id!r}",
+        hint="it is known only to the cluster that it was made in; one that is gone for good "
+        "cannot be started: spawn another one in its pool",
+    )
 
 
 async def _statefulset_of(cluster: Cluster, instance_id: str) -> Ref | None:
