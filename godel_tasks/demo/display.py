@@ -80,18 +80,15 @@ def live(snapshot: Snapshot) -> RenderableType:
     """Everything at once: progress, tenants, lanes, instances, dispatchers, what just happened."""
     return Group(
         _progress(snapshot),
-        # Side by side where there is room: all of it fits 24 lines by 100 columns.
+        # Side by side where there is room: five instances fit 24 lines by 100 columns.
+        tenants_table(snapshot["tenants"]),
         Columns(
-            [
-                tenants_table(snapshot["tenants"]),
-                lanes_table(snapshot["lanes"]),
-                instances_table(snapshot["instances"]),
-                dispatchers_table(snapshot["dispatchers"]),
-            ],
+            [instances_table(snapshot["instances"]), lanes_table(snapshot["lanes"])],
             padding=(0, 4),
         ),
+        dispatchers_line(snapshot["dispatchers"]),
         Text(f"routed: {snapshot['why'] or '-'}", style="dim", no_wrap=True, overflow="ellipsis"),
-        Panel("\n".join(snapshot["events"][-EVENTS:]) or " ", title="events", title_align="left"),
+        *(Text(event, no_wrap=True, overflow="ellipsis") for event in snapshot["events"][-EVENTS:]),
     )
 
 
@@ -111,7 +108,7 @@ def _progress(snapshot: Snapshot) -> RenderableType:
 def tenants_table(rows: Sequence[TenantRow]) -> Table:
     """A line per tenant, with the share that its weight promises beside the one it has."""
     table = plain_table(
-        "tenants", "tenant", "weight", "waiting", "running", "settled", "wait", "share", "due"
+        "", "tenant", "weight", "waiting", "running", "settled", "wait", "share", "due"
     )
     weights = sum(row["weight"] for row in rows) or 1
     for colour, row in _coloured(rows):
@@ -131,7 +128,7 @@ def tenants_table(rows: Sequence[TenantRow]) -> Table:
 def lanes_table(rows: Sequence[LaneRow]) -> Table:
     """A line per level, a column per tenant."""
     tenants = list(dict.fromkeys(row["tenant"] for row in rows))
-    table = plain_table("lanes (waiting)", "level", *tenants)
+    table = plain_table("", "waiting", *tenants)
     waiting = {(row["level"], row["tenant"]): row["waiting"] for row in rows}
     for level in dict.fromkeys(row["level"] for row in rows):
         table.add_row(level, *(f"{waiting.get((level, tenant), 0):,}" for tenant in tenants))
@@ -140,15 +137,14 @@ def lanes_table(rows: Sequence[LaneRow]) -> Table:
 
 def instances_table(rows: Sequence[InstanceRow]) -> Table:
     """A line per instance; the bar shows its slots in use."""
-    table = plain_table("instances", "instance", "region", "status", "health", "slots", "completed")
+    table = plain_table("", "instance", "region", "status", "slots", "completed")
     for row in rows:
         alive = row["status"] in {"up", "draining"}
         slots = "■" * row["running"] + "·" * max(0, row["capacity"] - row["running"])
         table.add_row(
             row["id"],
             row["region"],
-            Text(row["status"], style="green" if row["status"] == "up" else "bold red"),
-            Text(row["health"], style="" if row["health"] == "healthy" else "bold yellow"),
+            _status(row),
             slots if alive else "",
             f"{row['completed']:,}",
             style=None if alive else "dim",
@@ -156,14 +152,22 @@ def instances_table(rows: Sequence[InstanceRow]) -> Table:
     return table
 
 
-def dispatchers_table(rows: Sequence[DispatcherRow]) -> Table:
-    """A line per dispatcher, with the tasks that it holds."""
-    table = plain_table("dispatchers", "dispatcher", "status", "holds")
+def _status(row: InstanceRow) -> Text:
+    """Its status; its health in place of "up" where it is not healthy."""
+    if row["status"] == "up" and row["health"] != "healthy":
+        return Text(row["health"], style="bold yellow")
+    return Text(row["status"], style="green" if row["status"] == "up" else "bold red")
+
+
+def dispatchers_line(rows: Sequence[DispatcherRow]) -> Text:
+    """Who there is, and the tasks that each holds."""
+    line = Text()
     for row in rows:
         up = row["status"] == "up"
-        status = Text(row["status"], style="green" if up else "bold red")
-        table.add_row(row["name"], status, str(row["holds"]))
-    return table
+        line.append(f" {row['name']} ", style="bold")
+        line.append(row["status"], style="green" if up else "bold red")
+        line.append(f", holds {row['holds']}   " if up else "   ")
+    return line
 
 
 def closing(report: Mapping[str, Any]) -> RenderableType:
@@ -200,10 +204,10 @@ def closing(report: Mapping[str, Any]) -> RenderableType:
 
 
 def plain_table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column(first)
     for name in others:
-        words = name in {"region", "status", "health", "slots"}
+        words = name in {"region", "status", "slots"}
         table.add_column(name, justify="left" if words else "right", no_wrap=True)
     return table
 

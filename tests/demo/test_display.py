@@ -84,11 +84,15 @@ def test_the_live_view_shows_everything_and_the_last_events() -> None:
         assert words in screen
     assert "■■■·" in screen
     assert "dead" in screen
-    assert re.search(r"dispatcher1 +up +13\b", screen)
-    assert re.search(r"dispatcher2 +killed", screen)
+    assert "dispatcher1 up, holds 13" in screen
+    assert "dispatcher2 killed" in screen
+    # And how the last tick was routed
+    assert "routed: least-loaded: i1 (load 0.75)" in screen
     # And a lane that nobody waits in shows 0
     assert re.search(r"high +34 +0\b", screen)
     assert re.search(r"low +0 +5\b", screen)
+    # And it fits a terminal
+    assert len(screen.splitlines()) <= 24
     # And only the newest events
     assert "event 9" in screen
     assert "event 5" not in screen
