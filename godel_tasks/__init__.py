@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         UnknownTenant,
         Unroutable,
     )
+    from godel_tasks.fleet.registry import InstanceRegistry
     from godel_tasks.policy.admission import TaskRequest
     from godel_tasks.producers import (
         cancel_task,
@@ -60,6 +61,7 @@ _HOMES = {
         "CircuitBreakerDelegate",
     ),
     "godel_tasks.domain.breaker": ("BreakerConfig",),
+    "godel_tasks.fleet.registry": ("InstanceRegistry",),
     "godel_tasks.celery": (
         "app",
         "submit_task",
@@ -124,6 +126,7 @@ __all__ = [
     "CircuitOpenError",
     "GodelError",
     "GodelResult",
+    "InstanceRegistry",
     "InvalidSession",
     "InvalidTask",
     "PayloadNotSerializable",

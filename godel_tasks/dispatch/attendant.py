@@ -112,11 +112,10 @@ class Attendant:
         if seen >= REFUSALS:
             log.warning("instance %s is gone: nobody listens at its endpoint", instance_id)
             await self._ports.store.run(
-                self._ports.registry.lose(
-                    instance_id=instance_id, generation=member.record.generation,
-                    reason="nobody listens at its endpoint", end_now=True,
+                self._ports.registry.end_lease(
+                    instance_id=instance_id, generation=member.record.generation
                 )
-            )  # fmt: skip
+            )
 
     async def _renew(
         self, instance_id: str, generation: int, connection: AttendedConnection, *, dead: bool

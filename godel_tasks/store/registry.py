@@ -179,7 +179,17 @@ class RegistryCommands:
         return call(
             "lose",
             keys=[REGISTRY_INSTANCES, REGISTRY_EVENTS, REGISTRY_GENERATIONS, REGISTRY_LOST],
-            args=[self.now_ms(), instance_id, generation, int(end_now), reason],
+            args=[self.now_ms(), instance_id, generation, "now" if end_now else "", reason],
+            decode=lambda reply: int(reply) == 1,
+        )
+
+    def end_lease(self, *, instance_id: str, generation: int) -> Command[bool]:
+        """Nobody is there: end the lease of a registration, for all who judge by leases. False
+        when another registration is in force."""
+        return call(
+            "lose",
+            keys=[REGISTRY_INSTANCES, REGISTRY_EVENTS, REGISTRY_GENERATIONS, REGISTRY_LOST],
+            args=[self.now_ms(), instance_id, generation, "quietly", ""],
             decode=lambda reply: int(reply) == 1,
         )
 

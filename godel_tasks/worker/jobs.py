@@ -158,7 +158,9 @@ def forget(runtime: Runtime) -> int:
         if fleet.now_ms - end > DEAD_INSTANCE_KEPT_S * 1000 and not _is_attended(
             runtime, instance_id
         ):
-            departed = runtime.registry.depart(instance_id=instance_id, event="instance.lost")
+            departed = runtime.registry.depart(
+                instance_id=instance_id, reason="it has been dead for an hour"
+            )
             runtime.store.run(departed)
             runtime.store.run(runtime.registry.forget(instance_id=instance_id))
             dropped += 1

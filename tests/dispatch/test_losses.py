@@ -95,6 +95,26 @@ async def test_most_of_the_fleet_at_once_is_held_and_used_only_behind_the_others
     assert [event.held for event in heard] == [3, 0]
 
 
+async def test_gateways_at_whose_endpoints_nobody_listens_count_too(ports: Ports) -> None:
+    fleet = Fleet(ports, grace_ms=60_000)
+    await fleet.enlist("a", "b", "c", "d")
+    # When dispatchers find three of four endpoints refused, one after another
+    for name in "abc":
+        await ports.store.run(ports.registry.end_lease(instance_id=name, generation=1))
+    await fleet.view.look()
+    # Then that is more likely our fault, too
+    assert fleet.lost == []
+    assert await fleet.told() == []
+    # And where the guard is off, they are lost
+    alone = Fleet(ports, grace_ms=60_000, share=1)
+
+    async def believed() -> bool:
+        await alone.view.look()
+        return set(alone.lost) == {"a", "b", "c"}
+
+    await wait_until_async(believed, description="they are lost without the guard")
+
+
 async def test_after_the_grace_a_mass_loss_is_believed(ports: Ports) -> None:
     fleet = Fleet(ports, grace_ms=300)
     await fleet.enlist("a", "b", "c")

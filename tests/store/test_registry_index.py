@@ -108,6 +108,19 @@ def test_a_lease_is_never_made_shorter_but_by_a_loss(cell: Cell) -> None:
     assert cell.run(cell.registry.fleet()).leases == {"a": cell.now}
 
 
+def test_a_lease_that_is_ended_quietly_is_told_by_who_judges_by_it(cell: Cell) -> None:
+    # Given an instance at whose endpoint nobody listens
+    generation = enlist(cell, "a")
+    assert cell.run(cell.registry.end_lease(instance_id="a", generation=generation))
+    assert not cell.run(cell.registry.end_lease(instance_id="a", generation=generation + 1))
+    assert cell.run(cell.registry.fleet()).leases == {"a": cell.now}
+    assert [event[0] for event in events(cell)] == ["instance.registered"]
+    # When a dispatcher finds that its lease is over
+    lose = cell.registry.lose(instance_id="a", generation=generation, reason="nobody listens")
+    assert [cell.run(lose), cell.run(lose)] == [True, False]
+    assert events(cell)[-1] == ("instance.lost", "a", "1", "nobody listens")
+
+
 def test_an_index_that_differs_from_the_hash_is_repaired(cell: Cell) -> None:
     # Given an instance that was killed between its hash and the registry, when it came again
     enlist(cell, "a", gpu="yes")
