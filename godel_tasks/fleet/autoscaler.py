@@ -127,6 +127,10 @@ class AutoScaler:
         self, policy: ScalingPolicy | None, seen: PoolSeen, state: PoolState
     ) -> list[Act]:
         planned = plan(policy, seen, state, token=self._token, underway=self._acts)
+        if planned.removals or (planned.decision is not None and planned.decision.take):
+            members = await self._fleet.instances(seen.pool, ask_providers=True)
+            seen = replace(seen, members=members, asked=True)
+            planned = plan(policy, seen, state, token=self._token, underway=self._acts)
         entries = [ScalingEntry(self._token, act=note) for note in planned.notes]
         news = planned.decision if self._is_news(planned.decision) else None
         if news is not None:

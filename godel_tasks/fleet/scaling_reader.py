@@ -44,8 +44,8 @@ class Fleet(Protocol):
         which does with it what `on_uncertain` says. Idempotent."""
         ...
 
-    async def instances(self, pool: str = "") -> Sequence[Member]:
-        """Those of a pool, or all."""
+    async def instances(self, pool: str = "", *, ask_providers: bool = False) -> Sequence[Member]:
+        """Those of a pool, or all; with what their providers see, which may take a while."""
         ...
 
 
@@ -92,6 +92,9 @@ class ScalingReader:
                     replaces=config.replace,
                     last_first=_last_first(config.template),
                 )
+                rollout = await self._store.run(self._pools.rollout(pool))
+                if rollout is not None and rollout.value.until_ms > at_ms:
+                    seen = replace(seen, restarting=frozenset(rollout.value.in_hand))
             if pool in averages:
                 seen = replace(seen, average_ms=await self._average_ms(pool))
             found[pool] = seen

@@ -126,11 +126,18 @@ def _drained(
             continue
         if next_.step is DrainStep.CORDON:
             cordons.append(name)
-        elif next_.step is DrainStep.REMOVE:
+        elif next_.step is DrainStep.REMOVE and not _out_of_reach(seen, member):
             removals[name] = next_.reason
             draining = replace(draining, removing=True)
         kept.append(draining)
     return replace(state, draining=tuple(kept)), tuple(cordons), removals
+
+
+def _out_of_reach(seen: PoolSeen, member: Member | None) -> bool:
+    """It runs, and its provider does not see it from here: it was made at another place, where a
+    later leader may be. Taken out of the registry, it would come back."""
+    runs = member is not None and member.state in _STATUS
+    return seen.asked and runs and member is not None and member.provided is None
 
 
 def _status(member: Member | None) -> InstanceStatus | None:

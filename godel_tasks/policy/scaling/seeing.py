@@ -39,6 +39,16 @@ class PoolSeen:
     open_providers: frozenset[str] = frozenset()
     #: Its provider gives up only the instance with the highest number.
     last_first: bool = False
+    #: In the hands of a rolling restart: they come back by themselves.
+    restarting: frozenset[str] = frozenset()
+    #: The members' providers were asked, too.
+    asked: bool = False
+
+    def may_take(self, member: Member) -> bool:
+        """It was made here, and, as far as that is known, its provider can reach it from here."""
+        if member.made is None:
+            return False
+        return not self.asked or member.provided is not None
 
 
 def inputs_of(seen: PoolSeen, state: PoolState, leaving: Collection[str]) -> ScalingInputs:
@@ -48,7 +58,7 @@ def inputs_of(seen: PoolSeen, state: PoolState, leaving: Collection[str]) -> Sca
     at_work = [
         member for member in seen.members if member.state in (MemberState.UP, MemberState.DRAINING)
     ]
-    loads = tuple(_load(member, seen) for member in up if member.made is not None)
+    loads = tuple(_load(member, seen) for member in up if seen.may_take(member))
     queued, blocked = _queued(seen, at_work)
     return ScalingInputs(
         pool=seen.pool,
@@ -59,7 +69,7 @@ def inputs_of(seen: PoolSeen, state: PoolState, leaving: Collection[str]) -> Sca
         average_ms=seen.average_ms,
         sessions=sum(seen.sessions.get(member.instance_id, 0) for member in at_work),
         up=len(up),
-        starting=_starting(staying, state.spawning, replaces=seen.replaces),
+        starting=_starting(seen, staying, state.spawning),
         draining=len(at_work) - len(up),
         slots_per_instance=_slots(up, seen.template),
         removable=len(loads),
@@ -82,21 +92,23 @@ def _load(member: Member, seen: PoolSeen) -> InstanceLoad:
     )
 
 
-def _starting(members: Sequence[Member], spawning: Sequence[Spawning], *, replaces: bool) -> int:
+def _starting(seen: PoolSeen, members: Sequence[Member], spawning: Sequence[Spawning]) -> int:
     """Instances that will be there without any further act. A request and what is made for it are
     one: which belongs to which is known only in the end."""
     named = {request.instance_id for request in spawning if request.instance_id}
     asked = sum(not request.instance_id for request in spawning)
-    making = dead = 0
+    making = others = 0
     for member in members:
         if member.state is MemberState.UP:
             named.discard(member.instance_id)
         elif member.instance_id in named:
             continue
-        elif member.counts(replace=replaces):
+        elif member.instance_id in seen.restarting:
+            others += 1
+        elif member.counts(replace=seen.replaces):
             making += member.state is MemberState.MAKING
-            dead += member.state is MemberState.DEAD
-    return max(asked, making) + dead + len(named)
+            others += member.state is MemberState.DEAD
+    return max(asked, making) + others + len(named)
 
 
 def _slots(up: Sequence[Member], template: InstanceTemplate | None) -> float:

@@ -11,13 +11,21 @@ from typing import Any, TypeVar
 from godel_tasks.dispatch.config import CellStore
 from godel_tasks.domain.instance import InstanceConfig, InstanceRecord, InstanceStatus
 from godel_tasks.domain.member import Member, MemberState
-from godel_tasks.domain.pool import MadeInstance, Wanted
+from godel_tasks.domain.pool import (
+    InstanceTemplate,
+    MadeInstance,
+    PoolConfig,
+    ProvidedInstance,
+    Wanted,
+)
+from godel_tasks.domain.rollout import Rollout
 from godel_tasks.domain.scaling import PoolState, ScalingDecision, ScalingPolicy
 from godel_tasks.errors import InstanceUnavailable
 from godel_tasks.fleet.autoscaler import AutoScaler
 from godel_tasks.fleet.scaling_reader import ScalingReader
 from godel_tasks.store.command import Command
 from godel_tasks.store.executor import AsyncExecutor, connect_async
+from godel_tasks.store.pools import PoolCommands
 from godel_tasks.store.scaling import ScalingCommands, ScalingEntry
 from tests.cell import Cell
 
@@ -54,6 +62,8 @@ class PlayedFleet:
         self.failing = False
         #: Spawns wait for it, while it is there.
         self.gate: asyncio.Event | None = None
+        #: Instances that their provider does not see from here.
+        self.elsewhere: set[str] = set()
         self.removed: list[tuple[str, int]] = []
         self._ids = itertools.count(1)
 
@@ -77,8 +87,21 @@ class PlayedFleet:
 
     # -- as the autoscaler sees it
 
-    async def instances(self, pool: str = "") -> Sequence[Member]:
-        return [member for member in self.members.values() if pool in ("", member.pool)]
+    async def instances(self, pool: str = "", *, ask_providers: bool = False) -> Sequence[Member]:
+        found = [member for member in self.members.values() if pool in ("", member.pool)]
+        if not ask_providers:
+            return found
+        return [
+            replace(member, provided=self.provided(member)) if member.made else member
+            for member in found
+        ]
+
+    def provided(self, member: Member) -> ProvidedInstance | None:
+        """What its provider says when it is asked."""
+        name = member.instance_id
+        if name in self.elsewhere:
+            return None
+        return ProvidedInstance(name, member.pool, running=True)
 
     async def spawn(self, pool: str) -> str:
         self.deadline.step()
@@ -173,6 +196,14 @@ class ScaledPool:
         policy = ScalingPolicy(POOL, **{**quick, **values})
         self.cell.run(self.commands.put_policies([policy]))
         return policy
+
+    def declare(self) -> None:
+        """Say what the pool's instances are made from."""
+        config = PoolConfig(POOL, InstanceTemplate(POOL, capacity=2))
+        assert self.cell.run(PoolCommands().put_pool(config, before=""))
+
+    def put_rollout(self, rollout: Rollout) -> None:
+        assert self.cell.run(PoolCommands().put_rollout(rollout, before=""))
 
     def pin(self, instance_id: str, sessions: int) -> None:
         """So many sessions are bound to the instance."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from godel_tasks.domain.member import MemberState
+from godel_tasks.domain.rollout import Rollout
 from godel_tasks.domain.scaling import ScalingAction, ScalingKind, StepLimit
 from tests.fleet.scaling.scaled import POOL, ScaledPool
 from tests.helpers import wait_until_async
@@ -120,6 +122,48 @@ async def test_one_that_was_not_made_here_is_never_taken(scaled: ScaledPool) -> 
     await scaled.looks(3)
     assert scaled.fleet.names() == ["i1", "i2"]
     assert "2 because no others may be taken" in scaled.decision().clamps
+
+
+async def test_only_those_within_reach_are_taken(scaled: ScaledPool) -> None:
+    # Given a pool of which one was made on another machine
+    scaled.policy(**BACK_AT_ONCE)
+    _, other, _ = scaled.fleet.add(3)
+    scaled.fleet.elsewhere = {other}
+    await scaled.looks(4)
+    assert scaled.fleet.names() == [other]
+    # And once one leads who can reach it, it goes, too
+    scaled.fleet.elsewhere = set()
+    await scaled.looks(3)
+    assert scaled.fleet.names() == []
+
+
+async def test_one_out_of_reach_is_not_taken_out_of_the_registry(scaled: ScaledPool) -> None:
+    # Given an instance that drains, and whose provider is on another machine than the next leader
+    scaled.policy()
+    (name,) = scaled.fleet.add()
+    await scaled.scaler.evaluate_scaling()
+    scaled.fleet.elsewhere = {name}
+    await scaled.looks(3)
+    assert scaled.fleet.names(MemberState.DRAINING) == [name]
+    # Then it is removed once one leads who can
+    scaled.fleet.elsewhere = set()
+    await scaled.looks(1)
+    assert scaled.fleet.removed == [(name, 0)]
+
+
+async def test_a_rolling_restart_makes_it_add_none(scaled: ScaledPool) -> None:
+    # Given a pool of two, one of which a rolling restart has in hand
+    scaled.policy(min_instances=2)
+    scaled.declare()
+    first, _ = scaled.fleet.add(2)
+    rollout = Rollout(POOL, scaled.cell.now, 1, 60.0, todo=(first,), in_hand=(first,))
+    scaled.put_rollout(replace(rollout, until_ms=scaled.cell.now + 30_000))
+    scaled.fleet.set(first, state=MemberState.DRAINING)
+    await scaled.looks(3)
+    assert scaled.fleet.spawns == 0
+    # And when whoever carried it out is gone, it counts no more
+    await scaled.looks(16)
+    assert scaled.fleet.spawns == 1
 
 
 async def test_pinned_sessions_keep_their_instances(scaled: ScaledPool) -> None:
