@@ -150,4 +150,20 @@ MUTANTS = (
               "return False"),
         (story("tests/dispatch/test_attendant.py"),),
     ),
+    Mutant(
+        "session's next task not held back",
+        Patch(_LUA + "lib/session.lua", "if s[1] ~= id then return end", "if false then return end"),
+        (story("tests/store/test_sessions.py"), MODEL),
+    ),
+    Mutant(
+        "session's retry in any instance's lane",
+        Patch(_LUA + "lib/lane.lua", "  if of_session(r.class) and renew_class(r) then",
+              "  if false then"),
+        (story("tests/store/test_sessions.py"), MODEL),
+    ),
+    Mutant(
+        "moved session bound to the instance that it left",
+        Patch(_LUA + "move_sessions.lua", "  unbind(name)\n", ""),
+        (story("tests/store/test_sessions.py"), MODEL),
+    ),
 )  # fmt: skip

@@ -55,11 +55,34 @@ class Audit:
         self.lanes()
         self.times()
         self.outboxes()
+        self.sessions()
+
+    def sessions(self) -> None:
+        """Each session has its head, its order and its instance; and no other one has keys."""
+        known = self.model.sessions.by_name
+        alive = {t.task_id: t.session for t in self.model.alive() if t.session}
+        assert self.texts("sessioned") == alive
+        assert self.fields("sessions").keys() == known.keys()
+        assert {m: int(float(at)) for m, at in self.texts("sessions").items()} == {
+            name: session.look_at for name, session in known.items()
+        }
+        assert self.numbers("pinned") == self.model.sessions.pinned()
+        kept = {k.partition(":")[2] for k in self.keys if k.startswith("session:")}
+        assert kept == known.keys()
+        for name, session in known.items():
+            fields = self.texts(f"session:{name}")
+            assert fields.get("head", "") == session.head
+            assert fields.get("instance", "") == session.instance
+            assert int(fields.get("moves", 0)) == session.moves
+            assert ("ended" in fields) == session.ended
+            assert [i.decode() for i in self.keys.get(f"behind:{name}", [])] == session.behind
+            assert {i.decode() for i in self.keys.get(f"members:{name}", [])} == session.members
 
     def sync_late(self) -> None:
         """Tasks past their time may end whenever somebody comes upon them."""
         for task in self.model.alive():
             if task.task_id not in self.index and task.state == "W":
+                assert not task.session, f"{task.task_id} ended, and nobody saw it"
                 assert task.late(self.now), f"{task.task_id} is lost"
                 self.model.end(task, "X", b"!X", self.now)
 
@@ -73,7 +96,8 @@ class Audit:
             assert (tenant, class_id, int(level)) == task.lane
             assert digest == task.digest
             assert (flags == "c") == task.cancel_asked
-        parked = {t.task_id for t in alive.values() if t.state in {"D", "H"}}
+            assert (flags == "s") == task.behind
+        parked = {t.task_id for t in alive.values() if t.state in {"D", "H"} or t.behind}
         assert self.fields("parked").keys() == parked
 
     def holders(self) -> None:
@@ -90,7 +114,7 @@ class Audit:
         waiting, live = Counter[str](), Counter[str]()
         for task in self.model.alive():
             live[task.class_id] += 1
-            waiting[task.class_id] += task.state == "W"
+            waiting[task.class_id] += task.state == "W" and not task.behind
         assert self.numbers("waiting") == +waiting
         assert self.numbers("live") == live
         assert self.fields("classes").keys() == live.keys()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from godel_tasks.domain.task import NewTask
 from godel_tasks.store.queue import SlotRange
 from godel_tasks.store.records import HeldTask
+from tests.store.session_model import Sessions
 
 Lane = tuple[str, str, int]
 
@@ -38,6 +39,10 @@ class Task:
     estimate: float = 0.0
     slot: str = ""
     cancel_asked: bool = False
+    #: "tenant:session" of one that belongs to a session.
+    session: str = ""
+    #: It waits behind the head of its session, in no lane.
+    behind: bool = False
     #: When a delayed task or a hold is due.
     due_at: int = 0
     settled_at: int = 0
@@ -81,6 +86,7 @@ class QueueModel:
     tenants: dict[str, Tenant] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     lanes: dict[Lane, list[str]] = field(default_factory=dict)
+    sessions: Sessions = field(default_factory=Sessions)
     #: Owner ("-" for nobody) → id → the entry's bytes, or its first word where a script made it.
     outboxes: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
@@ -120,7 +126,9 @@ class QueueModel:
         start_by, deadline = moment(new.start_by, now), moment(new.deadline, now)
         if 0 < start_by <= now or 0 < deadline <= now:
             return "p"
-        return "f" if depth >= self.tenants[tenant].max_queue else "q"
+        if depth >= self.tenants[tenant].max_queue:
+            return "f"
+        return "s" if self.sessions.is_ended(session_of(tenant, new)) else "q"
 
     def _enter(self, tenant: str, new: NewTask, now: int) -> None:
         start_by, deadline = moment(new.start_by, now), moment(new.deadline, now)
@@ -133,9 +141,14 @@ class QueueModel:
         )
         self.tasks[new.task_id] = task
         self.tenants[tenant].submitted += 1
+        name, session = session_of(tenant, new), None
+        if name:
+            task.session, task.class_id = name, f"{class_id}~"
+            hard = new.session.split(" ")[1] == "hard"
+            session = self.sessions.take_in(name, task.task_id, now, hard=hard)
         if eta > now:
             task.state, task.due_at = "D", eta
-        else:
+        elif session is None or self.sessions.join(session, task):
             self._to_tail(task, now)
 
     def _to_tail(self, task: Task, now: int) -> None:
@@ -143,7 +156,10 @@ class QueueModel:
         self.lanes.setdefault(task.lane, []).append(task.task_id)
 
     def leave_lane(self, task: Task) -> None:
-        self.lanes[task.lane].remove(task.task_id)
+        if task.behind:
+            self.sessions.by_name[task.session].behind.remove(task.task_id)
+        else:
+            self.lanes[task.lane].remove(task.task_id)
 
     def claimed(self, held: HeldTask, dispatcher: str) -> None:
         task = self.tasks[held.record.task_id]
@@ -151,12 +167,32 @@ class QueueModel:
         task.state, task.owner, task.batch = "C", dispatcher, held.batch
         task.epoch += 1
         task.estimate, task.slot = held.estimate_ms, held.slot
+        session = self.sessions.of(task)
+        if session is not None:
+            assert session.head == task.task_id, f"{task.task_id} is not at the head"
+            assert session.instance in ("", held.instance_id), f"{task.task_id} went elsewhere"
+            session.bind(held.instance_id)
 
     def end(self, task: Task, letter: str, entry: bytes, now: int, owner: str = "-") -> None:
         if task.state == "W":
             self.leave_lane(task)
         task.state, task.settled_at, task.owner = letter, now, "-"
         self.outboxes.setdefault(owner, {})[task.task_id] = entry
+        following = self.sessions.over(task, now)
+        if following:
+            heir = self.tasks[following]
+            heir.behind, heir.class_id = False, self._class_in_force(heir)
+            # It has waited since it came.
+            self._to_tail(heir, heir.entered)
+
+    def _class_in_force(self, task: Task) -> str:
+        session = self.sessions.of(task)
+        return session.class_of(task.class_id) if session else task.class_id
+
+    def attempted(self, task: Task, *, ran: bool) -> None:
+        session = self.sessions.of(task)
+        if session is not None:
+            session.attempted(ran=ran)
 
     def again(self, task: Task, now: int, after_ms: int) -> bool:
         """Another attempt, after a while; True: now, and the caller hands it back."""
@@ -170,6 +206,7 @@ class QueueModel:
         """Handed back in one batch: to the heads of their lanes, in their order."""
         for task in reversed(tasks):
             task.state, task.owner = "W", "-"
+            task.class_id = self._class_in_force(task)
             self.lanes.setdefault(task.lane, []).insert(0, task.task_id)
 
     def hold(self, task: Task, now: int, after_ms: int) -> None:
@@ -177,7 +214,39 @@ class QueueModel:
         task.due_at = task.deadline or now + after_ms
 
     def promote(self, task: Task, now: int) -> None:
-        self._to_tail(task, now)
+        session = self.sessions.of(task)
+        if session is None or self.sessions.join(session, task):
+            self._to_tail(task, now)
+        else:
+            task.state, task.owner, task.entered = "W", "-", now
+
+    def move(self, class_id: str) -> int:
+        """All that wait for a soft class's instance leave it; how many."""
+        moved = 0
+        for lane, ids in list(self.lanes.items()):
+            if lane[1] != class_id or not ids:
+                continue
+            tasks = [self.tasks[i] for i in ids]
+            moved += len(tasks)
+            self.lanes[lane] = []
+            for task in tasks:
+                session = self.sessions.by_name[task.session]
+                session.instance, session.moves = "", session.moves + 1
+            self.back(tasks)
+        return moved
+
+    def end_session(self, name: str, now: int, limit: int) -> None:
+        session = self.sessions.by_name[name]
+        session.ended, session.look_at = True, now
+        chosen = [session.head] if session.head else []
+        chosen += session.behind[:limit] or sorted(session.members - set(chosen))
+        for task in map(self.tasks.__getitem__, chosen):
+            if task.is_held:
+                task.cancel_asked = True
+            else:
+                self.end(task, "K", b"!K " + task.tenant.encode(), now)
+        if not session.members:
+            self.sessions.by_name.pop(name, None)
 
     # ------------------------------------------------------------------------- claim's oracle
 
@@ -238,6 +307,10 @@ class QueueModel:
             heads[task.lane].pop(0)
             clock[first] += held.estimate_ms / self.tenants[first].weight
         assert not runnable(), f"could have taken more: {runnable()}"
+
+
+def session_of(tenant: str, new: NewTask) -> str:
+    return f"{tenant}:{new.session.split(' ')[0]}" if new.session else ""
 
 
 def moment(text: str, now: int) -> int:

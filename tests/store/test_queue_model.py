@@ -24,8 +24,9 @@ from godel_tasks.store.executor import connect_sync
 from godel_tasks.store.queue import Settlement, SlotRange, Verb
 from tests.keyleaks import leaks
 from tests.store.queue_audit import Audit
-from tests.store.queue_life import Life
 from tests.store.queue_model import Task, Tenant
+from tests.store.queue_sessions import NEEDS, SessionRules
+from tests.store.session_model import TTL_MS
 
 PROFILES = {
     "short": settings(
@@ -46,7 +47,6 @@ PROFILES = {
 }
 
 TENANTS = ("a", "b", "c")
-NEEDS = ("0", "gpu")
 AGEING_MS = 5000
 VERBS = [Verb.TERMINAL, Verb.RETRY, Verb.BACK, Verb.HOLD]
 
@@ -61,13 +61,14 @@ new_tasks = st.lists(
         delays,
         moments,
         st.integers(0, 5),  # 0: an id that was used before
+        st.sampled_from(["", "", "s1", "s1", "s2", "h1"]),  # its session; h: a hard one
     ),
     min_size=1,
     max_size=8,
 )
 
 
-class Queue(Life):
+class Queue(SessionRules):
     """Verbs of producers, dispatchers, reapers and operators, in any order."""
 
     def __init__(self) -> None:
@@ -84,6 +85,18 @@ class Queue(Life):
         self.tenant("b", 4, 50)
         for name in ("a", "b", "a"):
             self.put(name, [self.cell.task(f"{name}{self.next()}") for _ in range(3)], check=False)
+        for name, session, eta in (("a", "s1", "0"), ("b", "h1", "0"), ("a", "s1", "+300")):
+            tasks = [
+                self.cell.task(
+                    f"{name}{self.next()}",
+                    session=session,
+                    hard=session == "h1",
+                    ttl_ms=TTL_MS,
+                    eta=eta,
+                )
+                for _ in range(2)
+            ]
+            self.put(name, tasks, check=False)
 
     # ----------------------------------------------------------------------------- operators
 
@@ -127,25 +140,42 @@ class Queue(Life):
             letter = "S" if verdict == "succeed" else "F"
             self.model.end(task, letter, f"!{letter}".encode(), self.cell.now)
 
-    @rule(need=st.sampled_from(NEEDS), limit_ms=st.sampled_from([500, 5000]))
-    def bury(self, need: str, limit_ms: int) -> None:
+    @rule(
+        need=st.sampled_from(NEEDS),
+        pin=st.sampled_from(["", "", "~", "~i0!", "~i1!"]),
+        limit_ms=st.sampled_from([500, 5000]),
+    )
+    def bury(self, need: str, pin: str, limit_ms: int) -> None:
         self.cell.sweep()
-        class_id, now = f"shared.{need}", self.cell.now
+        self.settle_late_heads()
+        class_id, now = f"shared.{need}{pin}", self.cell.now
+        if not any(ids for lane, ids in self.model.lanes.items() if lane[1] == class_id):
+            self.unroutable.pop(class_id, None)
         self.cell.run(self.cell.leases.mark_unroutable(class_id=class_id, now_ms=now))
         since = self.unroutable.setdefault(class_id, now)
         command = self.cell.queue.bury_class(class_id=class_id, limit_ms=limit_ms, why="no")
         self.cell.run(command)
         if now - since < limit_ms:
             return
-        for (_, of, _), ids in list(self.model.lanes.items()):
+        before = {i for ids in self.model.lanes.values() for i in ids}
+        for (_, of, _), ids in sorted(self.model.lanes.items(), key=lambda item: item[0][2]):
             for task in [self.model.tasks[i] for i in ids] if of == class_id else []:
+                gone = self.cell.entry(task.task_id) is None
                 if task.late(now):
-                    if self.cell.entry(task.task_id) is None:
+                    if gone:
                         self.model.end(task, "X", b"!X", now)
-                elif now - task.entered >= limit_ms:
-                    self.model.end(task, "F", b"!F", now)
-                else:
+                elif now - task.entered < limit_ms:
                     break
+                elif gone or task.task_id in before:
+                    # One that followed another meanwhile may have been seen, or not.
+                    self.model.end(task, "F", b"!F", now)
+        self.forget_unroutable()
+
+    def forget_unroutable(self) -> None:
+        """Since when a class has been unroutable is forgotten with the class."""
+        kept = self.cell.server("HKEYS", self.cell.key("unroutable"))
+        names = {name.decode() for name in kept}
+        self.unroutable = {k: v for k, v in self.unroutable.items() if k in names}
 
     # ----------------------------------------------------------------------------- producers
 
@@ -155,7 +185,7 @@ class Queue(Life):
             assert not self.cell.submit(name, count=1).known
             return
         tasks: list[NewTask] = []
-        for level, need, digest, start_by, eta, deadline, old in specs:
+        for level, need, digest, start_by, eta, deadline, old, session in specs:
             known = [t for t in self.model.tasks.values() if not self.forgotten(t)]
             again = data.draw(st.sampled_from(known)) if old == 0 and known else None
             check |= again is not None
@@ -169,6 +199,9 @@ class Queue(Life):
                     start_by=start_by,
                     eta=eta,
                     deadline=deadline,
+                    session=session,
+                    hard=session.startswith("h"),
+                    ttl_ms=TTL_MS,
                 )
             )
         self.put(name, tasks, check=check)
@@ -195,10 +228,13 @@ class Queue(Life):
         batch = self.next()
         slots = [SlotRange(f"i{i}", 1, batch * 100 + i * 10, n) for i, n in enumerate(counts)]
         numbers = list(range(len(slots)))
-        preferences = {
-            f"shared.{need}": data.draw(st.permutations(numbers))[: data.draw(st.integers(1, 3))]
-            for need in needs
-        }
+        self.settle_late_heads()
+        preferences: dict[str, list[int]] = {}
+        for need in needs:
+            order = data.draw(st.permutations(numbers))[: data.draw(st.integers(1, 3))]
+            preferences |= {f"shared.{need}": order, f"shared.{need}~": order}
+            for i in numbers:
+                preferences |= {f"shared.{need}~i{i}": [i], f"shared.{need}~i{i}!": [i]}
         before = {t: self.cell.status(t) for t in self.model.tenants}
         floor = float(self.cell.server("HGET", self.cell.key("meta"), "floor") or 0)
         call: dict[str, Any] = {"slots": slots, "preferences": preferences, "ageing_ms": AGEING_MS}
@@ -235,6 +271,13 @@ class Queue(Life):
         if any(map(self.model.held, self.names)):
             self.settle(data, 3, verb)
 
+    @precondition(lambda self: any(self.model.lanes.values()))
+    @rule(data=st.data())
+    def an_instance_is_lost(self, data: st.DataObject) -> None:
+        """What ran there is to run again, and its sessions go elsewhere."""
+        self.claim_and_settle(data, Verb.RETRY)
+        self.move_sessions(data)
+
     @rule(data=st.data())
     def say_it_again(self, data: st.DataObject) -> None:
         self.claim_again(data)
@@ -259,6 +302,8 @@ class Queue(Life):
         assert letters == (True,) * len(ends)
         self.last_settle[name] = (sequence, [s for _, s, _ in ends], letters)
         handed_back = []
+        for task, s, _ in ends:
+            self.model.attempted(task, ran=s.verb is not Verb.BACK)
         for task, s, after_ms in ends:
             self.past_owners.append((task.task_id, name, task.epoch))
             if s.verb is Verb.TERMINAL:
@@ -316,25 +361,6 @@ class Queue(Life):
         assert self.cell.run(command) == sum(t.state == "C" for t in held)
         for task in held:
             task.state = "R"
-
-    @rule(limit=st.sampled_from([1, 200]))
-    def due(self, limit: int) -> None:
-        now = self.cell.now
-        members = self.cell.server("ZRANGEBYSCORE", self.cell.key("due"), 0, now, "LIMIT", 0, limit)
-        handled, next_due = self.cell.run(self.cell.queue.due(limit=limit))
-        assert handled == len(members)
-        for member in members:
-            kind, task_id = member.decode()[0], member.decode()[2:]
-            task = self.model.tasks[task_id]
-            if kind == "d" and task.state == "D" and not task.late(now):
-                self.model.promote(task, now)
-            elif kind in "dx" and task.state in {"W", "D"}:
-                assert task.late(now)
-                self.model.end(task, "X", b"!X", now)
-            elif kind == "h" and task.state == "H":
-                self.model.end(task, "F", b"!F", now)
-        if limit == 200:
-            assert next_due is None or next_due > now
 
     @rule(name=st.data())
     def publish(self, name: st.DataObject) -> None:

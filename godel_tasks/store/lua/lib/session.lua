@@ -39,6 +39,7 @@ local function session_over(now, id)
   local key = session_key(name)
   local s = redis.call('HMGET', key, 'head', 'ended')
   if s[2] then
+    if s[1] == id then redis.call('HDEL', key, 'head') end
     if redis.call('EXISTS', members_key(name)) == 0 then drop_session(name) end
     return
   end
