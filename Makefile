@@ -72,7 +72,7 @@ bench-peers: $(STAMP) ## the same no-op drained by Godel and other task queues, 
 chaos: $(STAMP) ## kill and stop processes at random under load: make chaos ROUNDS=100 SEED=1
 	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
 
-mutants: $(STAMP) ## plant twelve bugs, each must be found by a test
+mutants: $(STAMP) ## plant fifteen bugs, each must be found by a test
 	@$(BIN)/python -m tests.mutants
 
 # --universal: one resolution for every platform and every Python from 3.11 on.

@@ -152,7 +152,8 @@ MUTANTS = (
     ),
     Mutant(
         "session's next task not held back",
-        Patch(_LUA + "lib/session.lua", "if s[1] ~= id then return end", "if false then return end"),
+        Patch(_LUA + "lib/session.lua",
+              "if s[1] ~= id then return end", "if false then return end"),
         (story("tests/store/test_sessions.py"), MODEL),
     ),
     Mutant(

@@ -16,5 +16,5 @@ def test_a_bug_can_be_planted(mutant: Mutant) -> None:
     assert mutant.hunts
 
 
-def test_there_are_twelve() -> None:
-    assert len({mutant.name for mutant in MUTANTS}) == 12
+def test_there_are_fifteen() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == 15
