@@ -23,7 +23,9 @@ from godel_tasks.openclaw.running import Command, Gateway, Patience, gateway_com
 from godel_tasks.openclaw.template import Model, Spec
 
 #: Options of templates of provider `process` and driver `openclaw`.
-KNOWN = frozenset({"model_url", "model", "model_key", "price_in", "price_out", "standin", "stop_s"})
+KNOWN = frozenset(
+    {"model_url", "model", "model_key", "price_in", "price_out", "standin", "ready_s", "stop_s"}
+)
 #: What the stand-in calls its model.
 STANDIN_MODEL = "standin"
 #: Starting is work for a whole core, for ten seconds.
@@ -38,6 +40,7 @@ def read(template: InstanceTemplate) -> Model:
     """
     options = Options(template, KNOWN)
     standin, url = options.text("standin"), options.text("model_url")
+    options.number("ready_s", Patience().ready_s, least=0.1)
     options.number("stop_s", Patience().stop_s)
     model = Model(
         (standin or url).rstrip("/"),
@@ -165,8 +168,9 @@ class Gateways:
 
 
 def _patience(default: Patience, template: InstanceTemplate | None) -> Patience:
-    given = template.options.get("stop_s") if template else None
-    return replace(default, stop_s=float(given)) if given else default
+    given = template.options if template else {}
+    own = {name: float(given[name]) for name in ("ready_s", "stop_s") if given.get(name)}
+    return replace(default, **own)
 
 
 def _template_file(folder: Folder) -> Path:
