@@ -13,6 +13,8 @@ from godel_tasks.instances.instance import Driver
 POLL_S = 0.05
 #: An instance that is started registers within this; how long making it may take is its provider's.
 REGISTERED_S = 60.0
+#: A dispatcher that runs reaches a gateway that has started within a second or two.
+ATTENDED_S = 30.0
 
 
 class Gate:
@@ -47,6 +49,25 @@ class Gate:
             if self._clock.monotonic() > deadline:
                 raise SpawnFailed(
                     f"instance {instance_id!r} was not ready within {limit_s:g} s: {why}"
+                )
+            await self._clock.sleep(POLL_S)
+
+    async def attended(self, instance_id: str, *, limit_s: float = ATTENDED_S) -> None:
+        """Come back when its lease is renewed: it takes work, if nobody drains it.
+
+        Raises:
+            SpawnFailed: it was not, within `limit_s`.
+        """
+        deadline = self._clock.monotonic() + limit_s
+        while True:
+            view = await self._records.view(instance_id)
+            if view is not None and view.status is not InstanceStatus.DEAD:
+                return
+            if self._clock.monotonic() > deadline:
+                raise SpawnFailed(
+                    f"instance {instance_id!r} answers, and no dispatcher has reached it within "
+                    f"{limit_s:g} s",
+                    hint="does one run? `godel up`, or `celery -A workers.dispatcher worker`",
                 )
             await self._clock.sleep(POLL_S)
 

@@ -188,6 +188,7 @@ class RollingRestart:
         await self._until_idle(name)
         self._say(f"{name}: restarts")
         await self._manager.restart(name)
+        await self._manager.gate.attended(name)
         if not aside:
             await self._manager.undrain(name)
         await self._change(partial(_came_back, name=name))
