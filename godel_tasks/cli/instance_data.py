@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -49,3 +50,13 @@ def as_data(view: InstanceView) -> dict[str, Any]:
             "backpressure": metrics.backpressure,
         },
     }
+
+
+def attempts_of(view: InstanceView, seen: Mapping[str, int]) -> dict[str, int]:
+    """How its attempts ended, as dispatchers saw it since it registered."""
+    counts = dict(seen)
+    if counts.pop("generation", 0) != view.record.generation:
+        return {}
+    run_ms = counts.pop("run_ms", 0)
+    ended = sum(count for name, count in counts.items() if name != "refused")
+    return {**counts, "mean_run_ms": run_ms // max(1, ended)} if counts else {}

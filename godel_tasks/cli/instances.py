@@ -9,7 +9,7 @@ import typer
 
 from godel_tasks.cli.instance_acts import restart, spawn, start, stop
 from godel_tasks.cli.instance_add import add
-from godel_tasks.cli.instance_data import as_data
+from godel_tasks.cli.instance_data import as_data, attempts_of
 from godel_tasks.cli.instance_watch import watch
 from godel_tasks.cli.managing import managed
 from godel_tasks.cli.output import AsJson, answer, counted, facts, span, table
@@ -17,6 +17,7 @@ from godel_tasks.cli.session import opened
 from godel_tasks.domain.instance import InstanceStatus
 from godel_tasks.errors import InstanceError
 from godel_tasks.openclaw.registering import deregister_instance
+from godel_tasks.store.health import HealthCommands
 from godel_tasks.views.instances import InstanceView, all_instances, instance_named
 
 instances = typer.Typer(
@@ -81,11 +82,14 @@ def show(instance_id: Id, as_json: AsJson = False) -> None:
     """Show one instance: configuration, lease, health, slots, metrics."""
     with opened() as runtime:
         view = instance_named(runtime, instance_id)
-    data = as_data(view)
+        seen = runtime.store.run(HealthCommands().signals(instance_id=instance_id))
+    attempts = attempts_of(view, seen)
+    data = as_data(view) | {"attempts": attempts}
     flat = {**data, "capabilities": _pairs(view.config.capabilities), "lease": _lease(view)}
     metrics = {k: v for k, v in flat.pop("metrics").items() if v is not None}
     parts = {k: "well" if v else "not well" for k, v in flat.pop("components").items()}
     flat.pop("lease_left_ms")
+    flat["attempts"] = _attempts(attempts)
     answer(
         as_json,
         data,
@@ -186,6 +190,13 @@ def _lease(view: InstanceView) -> str:
 def _health(view: InstanceView) -> str:
     """What is known of a dead one is old."""
     return "" if view.status is InstanceStatus.DEAD else view.record.health.value
+
+
+def _attempts(attempts: dict[str, int]) -> str:
+    """As dispatchers saw them end since it registered."""
+    ended = {name: count for name, count in attempts.items() if name != "mean_run_ms"}
+    said = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in ended.items())
+    return f"{said}; {span(attempts['mean_run_ms'])} each" if said else ""
 
 
 def _load(view: InstanceView) -> str:

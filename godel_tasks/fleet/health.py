@@ -24,7 +24,7 @@ from godel_tasks.domain.instance import (
     WorkProbe,
 )
 from godel_tasks.errors import InstanceError, UnknownDriver
-from godel_tasks.fleet.probes import Probes
+from godel_tasks.fleet.probes import OwnReach, Probes
 from godel_tasks.instances.instance import Driver
 from godel_tasks.policy.health import HealthDecision, HealthRules, Look, Memory, judge, suspect
 from godel_tasks.policy.massloss import MassLossRules, judge_losses
@@ -79,6 +79,7 @@ class HealthMonitor:
         rules: HealthRules,
         *,
         timeout_s: float = 2.0,
+        mass_share: float = 0.5,
         rng: random.Random | None = None,
         now_ms: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -89,6 +90,7 @@ class HealthMonitor:
         self._rng = rng or random.Random()
         self._driver_named = driver_named
         self._probes = Probes(driver_named, timeout_s)
+        self._reach = OwnReach(mass_share)
 
     async def close(self) -> None:
         await self._probes.close()
@@ -110,7 +112,7 @@ class HealthMonitor:
         if not due.instance_ids:
             return Round(0, 0)
         cases = await self._read(due.instance_ids)
-        decided = await asyncio.gather(*(self._decide(case) for case in cases))
+        decided = await self._decide(cases)
         changed = await self._note(list(zip(cases, decided, strict=True)))
         # Those that are dead, or gone, are looked at as often as the others.
         pauses = dict.fromkeys(due.instance_ids, self._rules.every_ms)
@@ -145,18 +147,31 @@ class HealthMonitor:
                 cases.append(_case(record, fields, signals, memory, used, fleet.now_ms))
         return cases
 
-    async def _decide(self, case: _Case) -> HealthDecision:
-        config, look = case.record.config, case.look
-        answer, work = None, None
+    async def _decide(self, cases: Sequence[_Case]) -> list[HealthDecision]:
+        answers = await asyncio.gather(*(self._answer(case) for case in cases))
+        asked = {
+            case.record.instance_id: answer.status is not Health.UNHEALTHY
+            for case, (asked, answer, _) in zip(cases, answers, strict=True)
+            if asked and answer is not None
+        }
+        believed = self._reach.note(asked, asyncio.get_running_loop().time())
+        decided = []
+        for case, (_, answer, work) in zip(cases, answers, strict=True):
+            name = case.record.instance_id
+            heard = answer if believed or asked.get(name, True) else None
+            look = replace(case.look, answer=heard, work=work)
+            decided.append(judge(case.memory, look, self._rules))
+        return decided
+
+    async def _answer(self, case: _Case) -> tuple[bool, HealthStatus | None, WorkProbe | None]:
+        """Whether it was we who asked, and what it said."""
         try:
-            if not self._driver_named(config.driver).self_registering:
+            if not self._driver_named(case.record.config.driver).self_registering:
                 # Dispatchers attend it, and ask it more often than we would.
-                answer = _fresh(case, self._rules)
-            else:
-                answer, work = await self._ask(case)
+                return False, _fresh(case, self._rules), None
+            return (True, *await self._ask(case))
         except UnknownDriver:  # registered by a Godel that knows more
-            pass
-        return judge(case.memory, replace(look, answer=answer, work=work), self._rules)
+            return False, None, None
 
     async def _ask(self, case: _Case) -> tuple[HealthStatus, WorkProbe | None]:
         answer = await self._probes.health(case.record)

@@ -3,16 +3,60 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from godel_tasks.domain.instance import Health, HealthStatus, InstanceRecord, WorkProbe
 from godel_tasks.instances.instance import Driver, Instance
+
+log = logging.getLogger(__name__)
 
 #: Connections that are kept; the one that was not used for longest goes first.
 KEPT = 256
 #: Instances that are asked at once.
 AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    answered: bool
+    at: float
+
+
+class OwnReach:
+    """Whether it is us: when more than a share of what this worker asked lately did not answer,
+    though all of it sends heartbeats, its own way to the fleet is broken. Per worker, as that is
+    what it is about. `share` and `least` as in policy/massloss.py."""
+
+    def __init__(self, share: float, *, least: int = 3, within_s: float = 15.0) -> None:
+        self._share = share
+        self._least = least
+        self._within_s = within_s
+        self._outcomes: dict[str, _Outcome] = {}
+        self._doubted = False
+
+    def note(self, answers: Mapping[str, bool], at: float) -> bool:
+        """What was asked just now, at a monotonic time; whether failures are to be believed."""
+        self._outcomes.update({name: _Outcome(ok, at) for name, ok in answers.items()})
+        old = [n for n, seen in self._outcomes.items() if at - seen.at > self._within_s]
+        for name in old:
+            del self._outcomes[name]
+        failed = sum(not seen.answered for seen in self._outcomes.values())
+        known = len(self._outcomes)
+        doubted = failed >= self._least and failed > self._share * known
+        if doubted != self._doubted:
+            self._doubted = doubted
+            if doubted:
+                log.warning(
+                    "%d of %d instances that send heartbeats did not answer: this worker's way to"
+                    " them is suspected, and what it cannot reach is not judged",
+                    failed, known,
+                )  # fmt: skip
+            else:
+                log.warning("this worker reaches most instances again")
+        return not doubted
 
 
 class Probes:

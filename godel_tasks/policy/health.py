@@ -76,6 +76,8 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
     recent: dict[str, float] = {}
     #: When something was last seen to end there, or there was nothing to do.
     moved_ms: int = 0
+    #: When an attempt was last seen to end well.
+    ok_ms: int = 0
     #: Work probes in a row that failed, and what the last one said.
     stuck: int = 0
     stuck_because: str = ""
@@ -172,6 +174,7 @@ def _recall(memory: Memory, look: Look, rules: HealthRules) -> Memory:
         at_ms=look.at_ms,
         counts=dict(look.counts),
         recent={name: round(value, 3) for name, value in recent.items() if value >= 0.01},
+        ok_ms=look.at_ms if ended.get("ok") else memory.ok_ms,
         moved_ms=look.at_ms if done or (idle and not memory.stuck) else memory.moved_ms,
     )
 
@@ -201,7 +204,12 @@ def _voices(now: Memory, look: Look, rules: HealthRules) -> Iterator[tuple[Healt
         yield Health.UNHEALTHY, f"zombie: it answers, and does no work: {why}"
     answer = look.answer
     if answer is not None and answer.status is Health.UNHEALTHY:
-        yield Health.UNHEALTHY, answer.error or "it says that it is unhealthy"
+        error = answer.error or "it says that it is unhealthy"
+        if now.ok_ms and look.at_ms - now.ok_ms < 2 * rules.every_ms:
+            # The way from here to there is not the one that attempts take.
+            yield Health.DEGRADED, f"a probe failed, though attempts end well there: {error}"
+        else:
+            yield Health.UNHEALTHY, error
     lost, failed, ends = _shares(now)
     if ends >= rules.least_ends and lost >= rules.lost_degraded:
         grave = lost >= rules.lost_unhealthy

@@ -49,6 +49,7 @@ class ProbeJob:
                 driver_named,
                 runtime.health_rules(),
                 timeout_s=runtime.settings.probe_timeout_s,
+                mass_share=runtime.settings.mass_loss_share,
             )
         told = await tell_losses(
             self._store, runtime.mass_loss_rules(), runtime.registry, HealthCommands()

@@ -140,10 +140,15 @@ def test_health_is_listed_with_its_reason(played: PlayedDispatcher) -> None:
     }
     note = HealthCommands().note(instance_id="gw-1", generation=1, memory="{}", fields=fields)
     assert played.cell.run(note)
+    counts = {"ok": 3, "lost": 1, "run_ms": 8000}
+    count = HealthCommands().count_ends(instance_id="gw-1", generation=1, counts=counts)
+    assert played.cell.run(count)
     shown = ok("instances", "show", "gw-1")
     assert (shown["health"], shown["latency_ms"]) == ("degraded", 1200.5)
     assert shown["health_reason"] == "it answers slowly: 1200 ms"
     assert shown["components"] == {"memory": False}
+    assert shown["attempts"] == {"ok": 3, "lost": 1, "mean_run_ms": 2000}
+    assert "3 ok, 1 lost; 2.0 s each" in godel("instances", "show", "gw-1").out
     assert "degraded" in godel("instances", "list").out
     assert "it answers slowly" in godel("instances", "list").out
     assert "not well" in godel("instances", "show", "gw-1").out

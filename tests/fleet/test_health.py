@@ -130,6 +130,26 @@ async def test_one_that_does_not_answer_is_unhealthy_and_then_recovers(fleet: Fl
     ]
 
 
+async def test_a_worker_that_reaches_hardly_anybody_suspects_itself(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given four instances that send heartbeats, of which a control worker reaches one
+    endpoints = [await fleet.add(f"gw-{n}") for n in range(4)]
+    monitor = fleet.monitor()
+    await looks(monitor, 1)
+    for endpoint in endpoints[:3]:
+        endpoint.partition()
+    await looks(monitor, 4)
+    # Then it judges none of those that it cannot reach, and says why
+    assert await fleet.told() == []
+    assert "3 of 4 instances that send heartbeats did not answer" in caplog.text
+    # And when it reaches most of them again, it believes what it sees
+    for endpoint in endpoints[:2]:
+        endpoint.heal()
+    await looks(monitor, 3)
+    assert [row[:2] for row in await fleet.told()] == [("instance.unhealthy", "gw-2")]
+
+
 async def test_two_workers_never_probe_the_same_instance_at_once(fleet: Fleet) -> None:
     # Given more instances than one batch, each due once
     rules = replace(RULES, every_ms=60_000, soon_ms=60_000)

@@ -111,6 +111,20 @@ def test_what_speaks_for_which_health(answer, also, health, reason) -> None:
     assert (decision.health, decision.reason) == (health, reason)
 
 
+def test_where_attempts_end_well_a_failed_probe_is_no_end() -> None:
+    # Given an instance that works for dispatchers, and that a control worker cannot reach
+    story = Story()
+    decision = story.look(GONE, counts={"ok": 1})
+    for ok in range(2, 6):
+        decision = story.look(GONE, counts={"ok": ok})
+    assert decision.health is Health.DEGRADED
+    assert decision.reason == ("a probe failed, though attempts end well there: connection refused")
+    # And when nothing ends there any more, it is unhealthy
+    for _ in range(RULES.bad_to_fall):
+        decision = story.look(GONE, counts={"ok": 5}, after_s=10)
+    assert decision.health is Health.UNHEALTHY
+
+
 def test_what_is_long_past_speaks_no_more() -> None:
     story = Story()
     counts = {"ok": 10, "lost": 30}
