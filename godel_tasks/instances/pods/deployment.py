@@ -37,9 +37,9 @@ class DeployedPods:
         workload = await of_pool(self.cluster, self.ref, pool)
         notes = {INSTANCE: instance_id, **({CONFIG: config} if config else {})}
         pod = await self._find(workload.selector, instance_id)
-        made = pod is None
+        made = False
         if pod is None:
-            pod = await self._take(workload, notes, more=True, ready_s=ready_s)
+            pod, made = await self._take(workload, notes, more=True, ready_s=ready_s)
         try:
             stays = not made or await self._alone(workload.selector, pod, instance_id)
             if stays:
@@ -76,32 +76,38 @@ class DeployedPods:
         notes = {key: pod.annotations[key] for key in (INSTANCE, CONFIG) if key in pod.annotations}
         workload = await self.cluster.workload(self.ref)
         await self.cluster.delete(pod)
-        again = await self._take(workload, notes, more=False, ready_s=pod.grace_s + ready_s)
+        again, _ = await self._take(workload, notes, more=False, ready_s=pod.grace_s + ready_s)
         await until_ready(
             self.cluster, again.name, pod.instance_id, ready_s=ready_s, pace=self.pace
         )
 
     async def _find(self, selector: str, instance_id: str) -> Pod | None:
         for pod in await self.cluster.pods(selector):
-            if pod.instance_id == instance_id and pod.counts:
+            if pod.instance_id == instance_id and pod.stays:
                 return pod
         return None
 
     async def _take(
         self, workload: Workload, notes: dict[str, str], *, more: bool, ready_s: float
-    ) -> Pod:
-        """A pod that has no id gets this one; with `more` another pod is asked for if need be."""
+    ) -> tuple[Pod, bool]:
+        """A pod that has no id gets this one; with `more` another pod is asked for if need be.
+        Comes back with the pod, and whether it was given the id here and not by somebody else."""
         asked, trying = False, None
         try:
             async for _ in self.pace.rounds(ready_s):
-                pods = [one for one in await self.cluster.pods(workload.selector) if one.counts]
+                pods = [one for one in await self.cluster.pods(workload.selector) if one.stays]
+                for pod in pods:
+                    if pod.instance_id == notes[INSTANCE]:
+                        if asked:
+                            await self._take_back(workload.selector)
+                        return pod, False
                 free = [one for one in pods if not one.instance_id]
                 # Those that run begin at once. One that cannot come up is taken when there is no
                 # other: it says why, and goes.
                 free.sort(key=lambda one: (one.problem, one.phase != "Running", one.name))
                 for trying in free:
                     if await self._taken(trying, notes):
-                        return trying
+                        return trying, True
                 trying = None
                 if more and not free:
                     asked = await self._one_more(len(pods)) or asked
@@ -132,7 +138,7 @@ class DeployedPods:
             others = [
                 one.name
                 for one in await self.cluster.pods(selector)
-                if one.instance_id == instance_id and one.counts and one.uid != pod.uid
+                if one.instance_id == instance_id and one.stays and one.uid != pod.uid
             ]
             if not others:
                 return True
@@ -165,7 +171,7 @@ class DeployedPods:
     async def _take_back(self, selector: str) -> None:
         """A pod that was asked for and that nobody has taken."""
         pods = await self.cluster.pods(selector)
-        taken = sum(1 for pod in pods if pod.counts and pod.instance_id)
+        taken = sum(1 for pod in pods if pod.stays and pod.instance_id)
         await scaled(
             self.cluster, self.ref, lambda now: now.replicas - 1 if now.replicas > taken else None
         )

@@ -108,6 +108,11 @@ class Pod:
         """Whether its controller counts it: not one that leaves, or has ended for good."""
         return not self.leaving and self.phase not in {"Failed", "Succeeded"}
 
+    @property
+    def stays(self) -> bool:
+        """Whether it counts and nobody has chosen it to go."""
+        return self.counts and self.annotations.get(DELETION_COST) != LOWEST_COST
+
 
 def hopeless(reason: str, message: str) -> str:
     """The problem of a container that waits for this reason; "" if it may pass."""
