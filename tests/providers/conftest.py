@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.providers.sites import SITES, ProviderSite
+from tests.providers.pod_sites import DeploymentSite, StatefulSetSite
+from tests.providers.sites import DockerSite, GatewaySite, LocalSite, ProviderSite
+
+SITES: dict[str, type[ProviderSite]] = {
+    "process-grpc": LocalSite,
+    "process-openclaw": GatewaySite,
+    "docker": DockerSite,
+    "kubernetes-deployment": DeploymentSite,
+    "kubernetes-statefulset": StatefulSetSite,
+}
 
 
 @pytest.fixture(params=SITES)

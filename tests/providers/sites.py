@@ -1,6 +1,6 @@
 """Places where a provider makes instances, for the contract that all of them keep.
 
-To add a provider: write a `ProviderSite` for it and put it into `SITES`.
+To add a provider: write a `ProviderSite` for it and put it into `SITES` (conftest.py).
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class ProviderSite(ABC):
     words: str
     #: An option of its templates, misspelt, and the option itself.
     misspelt: tuple[str, str]
+    #: Whether one that does not run may be there all the same, and be started again.
+    stops = True
 
     def __init__(self, folder: Path) -> None:
         self.data_dir = folder / "data"
@@ -203,10 +205,3 @@ class DockerSite(ProviderSite):
 
     def left(self) -> list[str]:
         return list(self._engine.containers)
-
-
-SITES: dict[str, type[ProviderSite]] = {
-    "process-grpc": LocalSite,
-    "process-openclaw": GatewaySite,
-    "docker": DockerSite,
-}
