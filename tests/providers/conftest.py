@@ -8,16 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.providers.pod_sites import DeploymentSite, StatefulSetSite
-from tests.providers.sites import DockerSite, GatewaySite, LocalSite, ProviderSite
-
-SITES: dict[str, type[ProviderSite]] = {
-    "process-grpc": LocalSite,
-    "process-openclaw": GatewaySite,
-    "docker": DockerSite,
-    "kubernetes-deployment": DeploymentSite,
-    "kubernetes-statefulset": StatefulSetSite,
-}
+from tests.providers.every_site import SITES
+from tests.providers.sites import ProviderSite
 
 
 @pytest.fixture(params=SITES)

@@ -1,6 +1,6 @@
 """Places where a provider makes instances, for the contract that all of them keep.
 
-To add a provider: write a `ProviderSite` for it and put it into `SITES` (conftest.py).
+To add a provider: write a `ProviderSite` for it and put it into `SITES` (every_site.py).
 """
 
 from __future__ import annotations

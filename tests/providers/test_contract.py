@@ -10,6 +10,7 @@ import pytest
 from godel_tasks.errors import InstanceError, InvalidPool, UnknownInstance, Unsupported
 from godel_tasks.instances.provider import Provider
 from tests.helpers import wait_until_async
+from tests.providers.every_site import STOPPING
 from tests.providers.sites import ProviderSite
 
 
@@ -84,9 +85,8 @@ async def test_it_is_stopped_started_and_restarted_as_it_was_made(site: Provider
     assert site.left() == []
 
 
+@pytest.mark.parametrize("site", STOPPING, indirect=True)
 async def test_one_that_was_killed_is_seen_started_again_and_removed(site: ProviderSite) -> None:
-    if not site.stops:
-        pytest.skip("what becomes of the killed is up to the cluster: test_kubernetes.py")
     provider = site.provider()
     await provider.spawn(site.template(), "p-1")
     await site.kill("p-1")
