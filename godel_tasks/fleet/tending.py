@@ -19,8 +19,9 @@ import structlog
 
 from godel_tasks.clock import Clock
 from godel_tasks.domain.instance import InstanceStatus
-from godel_tasks.domain.pool import MadeInstance, Wanted
+from godel_tasks.domain.pool import MadeInstance, ProvidedInstance, Wanted
 from godel_tasks.errors import GodelError, StoreUnavailable
+from godel_tasks.fleet.busy import BUSY_MS
 from godel_tasks.fleet.records import Look
 from godel_tasks.instances.drivers import driver_named
 from godel_tasks.policy.lifecycle import Act, Care, Known, care
@@ -129,24 +130,32 @@ class Tender:
             await self._manager.remove(name, grace_s=0 if half_made else None)
         elif decision.act is Act.REMOVE:
             await self._manager.provider(provided.makers[name]).remove(name, grace_s=0)
+        elif decision.act is Act.WATCH and seen is not None:
+            until_ms = look.now_ms + BUSY_MS
+            made = self._unwritten(look, provided, seen)
+            await self._records.write(replace(made, wanted=Wanted.MAKING, until_ms=until_ms))
         elif seen is not None:
             if decision.act is Act.REGISTER and seen.config is not None:
                 await self._records.register(seen.config)
             if stored is not None:
                 up = replace(stored.value, wanted=Wanted.UP, since_ms=look.now_ms, until_ms=0)
             else:
-                provider = self._manager.provider(provided.makers[name])
-                up = MadeInstance(
-                    name,
-                    seen.pool,
-                    provider.name,
-                    seen.config.driver if seen.config else "grpc",
-                    provider.place,
-                    Wanted.UP,
-                    since_ms=look.now_ms,
-                )
+                up = self._unwritten(look, provided, seen)
             await self._records.write(up, before=stored.raw if stored else "")
         return ""
+
+    def _unwritten(self, look: Look, provided: Provided, seen: ProvidedInstance) -> MadeInstance:
+        """What would have been written down about it."""
+        provider = self._manager.provider(provided.makers[seen.instance_id])
+        return MadeInstance(
+            seen.instance_id,
+            seen.pool,
+            provider.name,
+            seen.config.driver if seen.config else "grpc",
+            provider.place,
+            Wanted.UP,
+            since_ms=look.now_ms,
+        )
 
     @asynccontextmanager
     async def _lease(self) -> AsyncIterator[bool]:

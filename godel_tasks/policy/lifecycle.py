@@ -26,6 +26,8 @@ class Act(StrEnum):
     NOTHING = "nothing"
     #: Write down that it is there.
     ADOPT = "adopt"
+    #: Write down that it is being made: it may be about to register (again).
+    WATCH = "watch"
     #: As ADOPT, and register it: its driver's instances do not do that by themselves.
     REGISTER = "register"
     #: End it, and remove all of it: it is half made, or somebody died while removing it.
@@ -140,7 +142,8 @@ def _unwritten(known: Known) -> Care:
         return Care(Act.ADOPT, "it runs and is registered, and nobody has written it down")
     if not known.self_registering and provided.config is not None:
         return Care(Act.REGISTER, "it runs, and nobody has written it down")
-    return Care(Act.REMOVE, "it runs, is not registered, and nobody has written it down")
+    # After a loss of data instances register anew with their next heartbeat.
+    return Care(Act.WATCH, "it runs, is not registered, and nobody has written it down")
 
 
 def _half_made(known: Known) -> Care:

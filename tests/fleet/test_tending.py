@@ -99,6 +99,29 @@ async def test_a_godel_killed_while_making_leaves_nothing_unknown(
     assert await house.manager.instances(ask_providers=True) == []
 
 
+async def test_one_that_redis_has_forgotten_has_the_time_to_register_again(house: House) -> None:
+    # Given an instance that runs, and a Redis without data
+    await house.declare()
+    name = await house.manager.spawn("shared")
+    await house.store.run(plain("FLUSHALL", decode=str))
+    await house.declare()
+    # Then it is not ended, but looked at again later, and adopted then
+    assert await acts(house) in ([Act.WATCH], [Act.ADOPT])
+    assert house.process(name).is_running()
+
+    async def is_back() -> bool:
+        return await house.manager.records.view(name) is not None
+
+    await wait_until_async(is_back, description="it has registered again")
+    stored = await house.manager.records.made(name)
+    if stored is not None and stored.value.wanted is Wanted.MAKING:
+        await overdue(house, name)
+        assert await acts(house) == [Act.ADOPT]
+    (member,) = await house.manager.instances("shared")
+    assert member.state is MemberState.UP
+    await house.manager.remove(name)
+
+
 async def test_an_intent_of_which_nothing_was_made_is_forgotten(house: House) -> None:
     await house.declare()
     made = MadeInstance(

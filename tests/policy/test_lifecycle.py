@@ -63,7 +63,7 @@ GATEWAY = replace(RUNS, config=InstanceConfig("p-1", "ws://h:1", driver="opencla
         (known(made=made(Wanted.LEAVING), provided=LIES, status=None), Act.REMOVE),
         # Redis has forgotten it
         (known(made=None, status=UP), Act.ADOPT),
-        (known(made=None, status=None), Act.REMOVE),
+        (known(made=None, status=None), Act.WATCH),
         (known(made=None, provided=LIES, status=None), Act.REMOVE),
         (known(made=None, provided=GATEWAY, status=None, self_registering=False), Act.REGISTER),
         (known(provided=GATEWAY, status=None, self_registering=False), Act.REGISTER),
@@ -145,7 +145,9 @@ def test_nothing_that_works_is_ever_ended_and_nobody_is_disturbed(case: Known) -
 def test_what_is_done_leaves_nothing_to_do(case: Known) -> None:
     """Adopted, registered, removed or forgotten, it is left alone by the next look."""
     act = care(case).act
-    if act in (Act.ADOPT, Act.REGISTER):
+    if act is Act.WATCH:
+        after = replace(case, made=made(Wanted.MAKING, until_ms=NOW + 1))
+    elif act in (Act.ADOPT, Act.REGISTER):
         after = replace(case, made=made(Wanted.UP), status=UP)
     elif act in (Act.REMOVE, Act.FORGET):
         after = replace(case, made=None, provided=None, status=None)

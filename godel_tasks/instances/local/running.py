@@ -139,7 +139,10 @@ class LocalInstance:
             if child is None and processes.main_process(self.folder) is None:
                 raise self._failed("ended while it was waited for")
             if time.monotonic() > deadline:
-                raise self._failed(f"was not ready within {ready_s:g} s")
+                raise self._failed(
+                    f"was not ready within {ready_s:g} s",
+                    "on a busy machine raise the option ready_s of its pool",
+                )
             await asyncio.sleep(POLL_S)
 
     async def _is_ready(self) -> bool:
@@ -173,12 +176,9 @@ class LocalInstance:
         self.folder.process.unlink(missing_ok=True)
         self.folder.ready.unlink(missing_ok=True)
 
-    def _failed(self, what: str) -> SpawnFailed:
+    def _failed(self, what: str, hint: str = "correct what it says") -> SpawnFailed:
         words = self.last_words() or "  (it said nothing)"
-        return SpawnFailed(
-            f"instance {self.folder.instance_id!r} {what}:\n{words}",
-            hint="correct what it says; on a busy machine raise the option ready_s of its pool",
-        )
+        return SpawnFailed(f"instance {self.folder.instance_id!r} {what}:\n{words}", hint=hint)
 
 
 def _grace(template: InstanceTemplate) -> float:
