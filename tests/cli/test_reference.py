@@ -28,6 +28,7 @@ def test_an_example_calls_its_command_with_options_that_exist(
     # Given an example, and the file that it may name
     monkeypatch.chdir(tmp_path)
     Path("pages.jsonl").touch()
+    Path("pools.toml").touch()
     words = shlex.split(ROWS[name])[1:]
     path = tuple(name.split())
     assert tuple(words[: len(path)]) == path
