@@ -152,6 +152,16 @@ class SessionsMoved(Event, frozen=True):
     reason: str
 
 
+class BreakerMoved(Event, frozen=True):
+    """`breaker.opened`, `breaker.half_opened`, `breaker.closed`: this dispatcher moved it. `words`
+    say why."""
+
+    name: str
+    state: str
+    words: str
+    at_s: float
+
+
 class DispatcherReaped(Event, frozen=True):
     """`dispatcher.reaped`: a dead dispatcher's tasks were taken over."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from godel_tasks.clock import Clock
+from godel_tasks.domain.breaker import BreakerConfig
 from godel_tasks.domain.task import OnUncertain
 from godel_tasks.events import EventBus
 from godel_tasks.instances.instance import Driver
@@ -55,6 +56,10 @@ class DispatchConfig:
     #: For `geo-aware` where no list is given: our own region, then the others in order.
     region_order: tuple[str, ...] = ()
     retry: RetryRules = field(default_factory=RetryRules)
+    breaker: BreakerConfig = field(default_factory=BreakerConfig)
+    #: Whether ends of attempts move the breakers of instances, and of what stands behind them.
+    instance_breakers: bool = True
+    provider_breakers: bool = True
     mass_loss: MassLossRules = field(default_factory=MassLossRules)
 
 

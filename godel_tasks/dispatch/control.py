@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from godel_tasks.dispatch.breaking import Breaking
 from godel_tasks.dispatch.config import DispatchConfig, Ports
 from godel_tasks.dispatch.fleet import FleetView
 from godel_tasks.dispatch.flights import Ending, Flight, Flights
@@ -49,6 +50,7 @@ class FlightControl:
         fleet: FleetView,
         lease: LeaseKeeper,
         bank: SlotBank,
+        breaking: Breaking,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         on_free: Callable[[], None],
     ) -> None:
@@ -58,6 +60,7 @@ class FlightControl:
         self._fleet = fleet
         self._lease = lease
         self._bank = bank
+        self._breaking = breaking
         self._spawn = spawn
         self._on_free = on_free
         self._teller = Teller(ports)
@@ -66,7 +69,7 @@ class FlightControl:
         self.links = Links(ports, self, fleet.reach)
         self.sender = Sender(
             ports, config, flights, fleet, lease, self.links, self._teller, spawn,
-            self._lose, self._land_late,
+            self._lose, self._land_late, breaking,
         )  # fmt: skip
 
     def bind(self, settler: Settler) -> None:
@@ -180,6 +183,7 @@ class FlightControl:
         if decision.next in OUTCOMES:
             self._flights.counts[OUTCOMES[decision.next]] += 1
         self.signals.ended(flight, completion)
+        self._breaking.note(flight, completion)
         if completion.end is End.REJECTED:
             self._fleet.cool(flight.held.instance_id)
         self.sender.forget(flight)
@@ -198,11 +202,14 @@ class FlightControl:
             await self._bank.orphan(flight.held.instance_id, flight.held.slot, flight.key)
         self._settler.add(flight, settlement, outcome)
 
-    def hand_back_unsent(self) -> None:
-        """On the way out: what was claimed and not sent goes back, at no cost."""
+    def hand_back_unsent(self, why: str, instance_id: str = "") -> None:
+        """What was claimed (for that instance, if one is named) and not sent goes back, at no
+        cost."""
         for flight in self._flights:
-            if not flight.may_have_run and not flight.settling:
-                self._land(flight, self._end(flight, End.REJECTED, "its dispatcher is draining"))
+            if flight.may_have_run or flight.settling:
+                continue
+            if instance_id in ("", flight.held.instance_id):
+                self._land(flight, self._end(flight, End.REJECTED, why))
 
     def on_settled(self, flight: Flight, outcome: Outcome | None, ours: bool) -> None:
         """The store has it (or refused it, because somebody else owns the task)."""

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from godel_tasks.dispatch.attendant import Attendant
+from godel_tasks.dispatch.breaking import Breaking
 from godel_tasks.dispatch.config import CellStore, DispatchConfig, Ports
 from godel_tasks.dispatch.control import FlightControl
 from godel_tasks.dispatch.feeder import CellView, Feeder
@@ -60,10 +61,11 @@ class Dispatcher:
         self.flights = Flights()
         self.fleet = FleetView(ports, config, self._on_instance_lost)
         self._lease = LeaseKeeper(ports, config, name, self._on_renewed)
-        self._bank = SlotBank(ports, self.fleet, name)
+        self._breaking = Breaking(ports, config, name, self.fleet)
+        self._bank = SlotBank(ports, self.fleet, name, self._breaking)
         self._control = FlightControl(
-            ports, config, self.flights, self.fleet, self._lease, self._bank, self._spawn,
-            self._on_free,
+            ports, config, self.flights, self.fleet, self._lease, self._bank, self._breaking,
+            self._spawn, self._on_free,
         )  # fmt: skip
         self._publisher = Publisher(ports, name)
         self._settler = Settler(
@@ -71,6 +73,7 @@ class Dispatcher:
             lambda: len(self.flights) > BUSY_FLIGHTS,
         )  # fmt: skip
         self._control.bind(self._settler)
+        self.fleet.breakers.on_open = self._on_breaker_open
         self._reaper = Reaper(ports, name, self.fleet, self._publisher, self._control.sender.adopt)
         self.feeder = Feeder(
             ports, config, name, self.flights, self.fleet, self._lease, self._bank, self._control
@@ -173,6 +176,7 @@ class Dispatcher:
         self._spawn(SessionMover(self._ports, self.fleet, self.feeder).run())
         self._spawn(self._control.progress.run())
         self._spawn(self._control.signals.run())
+        self._spawn(self._breaking.run())
         self._spawn(self.feeder.decisions.run())
         for view in self.feeder.cells:
             self._spawn(self._settler.run(view.store))
@@ -211,6 +215,9 @@ class Dispatcher:
 
     def _on_free(self) -> None:
         self.feeder.pulse.set()
+
+    def _on_breaker_open(self, instance_id: str) -> None:
+        self._control.hand_back_unsent("its instance's breaker is open", instance_id)
 
     def _on_instance_lost(self, instance_id: str, reason: str) -> None:
         self._control.on_instance_lost(instance_id, reason)
@@ -267,7 +274,7 @@ class Dispatcher:
 
     async def _drain(self, failure: asyncio.Future[None]) -> None:
         """Finish or hand back; what still runs when the time is up is left to be adopted."""
-        self._control.hand_back_unsent()
+        self._control.hand_back_unsent("its dispatcher is draining")
         began = self._ports.clock.monotonic()
 
         def left_s() -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from godel_tasks.dispatch.breakerview import BreakerView
 from godel_tasks.dispatch.config import DispatchConfig, Ports
 from godel_tasks.dispatch.reach import Reach
 from godel_tasks.domain.instance import Health, InstanceRecord, InstanceStatus
@@ -14,11 +15,13 @@ from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.domain.routing import Filtered
 from godel_tasks.errors import StoreUnavailable, UnknownDriver
 from godel_tasks.events import FleetDoubted
+from godel_tasks.policy.blame import breakers_behind
 from godel_tasks.policy.filters import InstanceFacts, refusal, standing_refusal
 from godel_tasks.policy.massloss import LossDecision, judge_losses
 from godel_tasks.policy.matching import match
 from godel_tasks.policy.strategy import Candidate
 from godel_tasks.store.command import Command
+from godel_tasks.store.keys import INSTANCE_BREAKER
 from godel_tasks.store.registry import Fleet, SlotsReply, record_of
 
 log = logging.getLogger(__name__)
@@ -35,15 +38,21 @@ COOL_OFF_S = 0.2
 class Member:
     """An instance in the view: its record, and how many slots seem to be used."""
 
-    __slots__ = ("candidate", "cool_until", "lease_until_ms", "record", "used")
+    __slots__ = ("candidate", "cool_until", "guards", "lease_until_ms", "record", "used")
 
     def __init__(self, record: InstanceRecord) -> None:
         self.record = record
         self.candidate = candidate_of(record)
+        #: Names of the breakers before it: its own, and those of what stands behind it.
+        self.guards = guards_of(record)
         self.used = record.slots_used
         self.cool_until = 0.0
         #: As of the last look: the record's own is older.
         self.lease_until_ms = record.lease_until_ms
+
+
+def guards_of(record: InstanceRecord) -> tuple[str, ...]:
+    return INSTANCE_BREAKER + record.instance_id, *breakers_behind(record.config.capabilities)
 
 
 def candidate_of(record: InstanceRecord) -> Candidate:
@@ -74,6 +83,7 @@ class FleetView:
         self._on_lost = on_lost
         self.members: dict[str, Member] = {}
         self.reach = Reach(ports.clock, config.instance_lease_ms / 1000)
+        self.breakers = BreakerView(ports)
         #: Rises with every change that matters to routing.
         self.version = 0
         self._newest_event = ""
@@ -102,7 +112,9 @@ class FleetView:
         try:
             look = self._ports.registry.fleet(since=self._newest_event)
             fleet = await self._ports.store.run(look)
-            await self._read(fleet, self._to_read(fleet))
+            to_read = self._to_read(fleet)
+            await self._read(fleet, to_read)
+            await self._read_breakers(to_read)
             self._newest_event = fleet.newest_event
         except StoreUnavailable:
             return False
@@ -148,7 +160,7 @@ class FleetView:
                 known = self.members[instance_id] = Member(record)
                 self.version += 1
             before, known.record, known.used = known.record, record, held + orphaned
-            known.candidate = candidate_of(record)
+            known.candidate, known.guards = candidate_of(record), guards_of(record)
             if before.config != record.config or (
                 (before.generation, before.status, before.health)
                 != (record.generation, record.status, record.health)
@@ -158,6 +170,16 @@ class FleetView:
                 self._on_lost(instance_id, "it was started anew")
             elif record.status is InstanceStatus.DEAD is not before.status:
                 self._on_lost(instance_id, record.health_reason or "it was declared dead")
+
+    async def _read_breakers(self, instance_ids: Sequence[str]) -> None:
+        known = {name: member for member in self.members.values() for name in member.guards}
+        behind = {name for name in known if not name.startswith(INSTANCE_BREAKER)}
+        own = [INSTANCE_BREAKER + i for i in instance_ids if i in self.members]
+        await self.breakers.look([*own, *sorted(behind)], known)
+
+    def breaker_refusal(self, member: Member) -> str:
+        """Why a breaker keeps new work from an instance; "" when none does."""
+        return self.breakers.refusal(member.guards) if self.breakers.unwell else ""
 
     def _judge(self, fleet: Fleet, now: float) -> None:
         """Who is dead. After a stall (ours or Redis's) heartbeats are missing through no fault of
@@ -312,6 +334,7 @@ class FleetView:
                 free > 0
                 and member.cool_until <= now
                 and not (out and member.record.config.endpoint in out)
+                and not self.breaker_refusal(member)
             ):
                 found[instance_id] = candidate
         return found
@@ -331,6 +354,7 @@ class FleetView:
         return InstanceFacts(
             record.config,
             *_standing(record),
+            breaker=self.breaker_refusal(member),
             cooling=self._unfit(member),
             free=member.candidate.free,
         )
@@ -349,6 +373,7 @@ class FleetView:
         if member is None:
             return
         member.used = reply.used
+        self.breakers.told(member.guards[0], reply.breaker)
         if reply.status != member.record.status or reply.generation != member.record.generation:
             self._stale.add(instance_id)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
+from godel_tasks.dispatch.breaking import Breaking
 from godel_tasks.dispatch.config import DispatchConfig, Ports
 from godel_tasks.dispatch.fleet import FleetView
 from godel_tasks.dispatch.flights import Flight, Flights, delivery_of
@@ -36,6 +37,7 @@ class Sender:
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         on_gone: Callable[[Flight, str], None],
         on_late: Callable[[Flight], None],
+        breaking: Breaking,
     ) -> None:
         self._ports = ports
         self._config = config
@@ -47,6 +49,7 @@ class Sender:
         self._spawn = spawn
         self._on_gone = on_gone
         self._on_late = on_late
+        self._breaking = breaking
         self._unsent: set[str] = set()
 
     def forget(self, flight: Flight) -> None:
@@ -101,6 +104,8 @@ class Sender:
             connection = await self._links.open(record.config)
             # Another boot than the registry knows: what may have run there is not decided here.
             known = record.boot_id in ("", connection.boot_id)
+            if connection.problem:
+                self._breaking.unreachable(batch)
             if not connection.connected or not known or not self._lease.fresh():
                 continue
             now = self._ports.clock.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from godel_tasks.dispatch.breaking import Breaking
 from godel_tasks.dispatch.config import Ports
 from godel_tasks.dispatch.fleet import FleetView
 from godel_tasks.dispatch.insist import insist, insist_all
@@ -15,8 +16,9 @@ class SlotBank:
     """Numbers this dispatcher's slots and batches what goes back. A slot that is to be given back
     stays on the list until Redis confirmed it."""
 
-    def __init__(self, ports: Ports, fleet: FleetView, dispatcher: str) -> None:
+    def __init__(self, ports: Ports, fleet: FleetView, dispatcher: str, breaking: Breaking) -> None:
         self._ports = ports
+        self._breaking = breaking
         self._fleet = fleet
         self._dispatcher = dispatcher
         self._next = 1
@@ -29,7 +31,9 @@ class SlotBank:
     def give_back_rest(self, left: SlotRange, used: int) -> None:
         """The slots of a range that claim had no use for: its last ones."""
         for number in range(left.first + used, left.first + left.count):
-            self.give_back(left.instance_id, f"{self._dispatcher}/{number}")
+            slot = f"{self._dispatcher}/{number}"
+            self.give_back(left.instance_id, slot)
+            self._breaking.unused(left.instance_id, slot)
 
     @property
     def has_returns(self) -> bool:
@@ -46,10 +50,10 @@ class SlotBank:
         for instance_id, count in wanted.items():
             numbers[instance_id] = self._next
             self._next += count
-        touched = list({**dict.fromkeys(wanted), **dict.fromkeys(returns)})
         members = self._fleet.members
-
         try:
+            wanted = await self._breaking.admit(wanted, numbers)
+            touched = list({**dict.fromkeys(wanted), **dict.fromkeys(returns)})
             replies = await insist_all(
                 self._ports,
                 lambda: [
@@ -73,6 +77,11 @@ class SlotBank:
         ranges = []
         for instance_id, reply in zip(touched, replies, strict=True):
             self._fleet.learn(instance_id, reply)
+            if reply.breaker_moved:
+                self._breaking.half_opened(instance_id)
+            for number in range(reply.granted, wanted.get(instance_id, 0)):
+                slot = f"{self._dispatcher}/{numbers[instance_id] + number}"
+                self._breaking.unused(instance_id, slot)
             if reply.granted:
                 ranges.append(
                     SlotRange(instance_id, reply.generation, numbers[instance_id], reply.granted)

@@ -55,6 +55,15 @@ class End(StrEnum):
     LOST = "lost"
 
 
+class Fault(StrEnum):
+    """Whose fault an end was, where the driver can tell: what a breaker counts it against."""
+
+    NONE = ""
+    TASK = "task"
+    INSTANCE = "instance"
+    PROVIDER = "provider"
+
+
 #: Costs are added up in 10^-9 dollars: a sum of floats would depend on its order.
 NANOS = 1_000_000_000
 #: More than one attempt can use: tokens of a kind, and dollars. 500 of them still add up exactly in
@@ -135,6 +144,7 @@ class Completion(msgspec.Struct, frozen=True):
     retryable: bool = True
     #: What it used, however it ended; None where the instance does not say.
     usage: Usage | None = None
+    fault: Fault = Fault.NONE
 
     @property
     def key(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics, InstanceStatus
 from godel_tasks.policy.labels import labels_of
@@ -49,6 +50,16 @@ class SlotsReply:
     used: int
     capacity: int
     orphaned: int
+    #: State of its breaker; "" when no slots were asked for.
+    breaker: str = ""
+    #: This very call made the breaker half-open.
+    breaker_moved: bool = False
+
+
+def _slots_reply(reply: Sequence[Any]) -> SlotsReply:
+    generation, granted, used, capacity, orphaned = (int(n) for n in reply[1:6])
+    breaker, moved = text(reply[6]), int(reply[7]) == 1
+    return SlotsReply(text(reply[0]), generation, granted, used, capacity, orphaned, breaker, moved)
 
 
 class RegistryCommands:
@@ -62,7 +73,7 @@ class RegistryCommands:
         keys = InstanceKeys.of(config.instance_id)
         return call(
             "register",
-            keys=[keys.info, keys.slots, keys.orphans],
+            keys=[keys.info, keys.slots, keys.orphans, keys.breaker],
             args=[self.now_ms(), *config_fields(config)],
             decode=int,
         )
@@ -166,7 +177,7 @@ class RegistryCommands:
         keys = InstanceKeys.of(instance_id)
         return call(
             "reboot",
-            keys=[keys.info, keys.slots, keys.orphans],
+            keys=[keys.info, keys.slots, keys.orphans, keys.breaker],
             args=[self.now_ms(), generation, dispatcher, boot_id, strays_aborted],
             decode=int,
         )
@@ -219,7 +230,7 @@ class RegistryCommands:
 
     def forget(self, *, instance_id: str) -> Command[int]:
         keys = InstanceKeys.of(instance_id)
-        own = (keys.info, keys.slots, keys.orphans, keys.health, keys.signals)
+        own = (keys.info, keys.slots, keys.orphans, keys.breaker, keys.health, keys.signals)
         return plain("DEL", *own, decode=int)
 
     def set_status(self, *, instance_id: str, status: InstanceStatus) -> Command[int]:
@@ -289,9 +300,9 @@ class RegistryCommands:
         keys = InstanceKeys.of(instance_id)
         return call(
             "slots",
-            keys=[keys.info, keys.slots, keys.orphans],
-            args=[generation, dispatcher, first, count, *free],
-            decode=lambda reply: SlotsReply(text(reply[0]), *(int(n) for n in reply[1:])),
+            keys=[keys.info, keys.slots, keys.orphans, keys.breaker],
+            args=[self.now_ms(), generation, dispatcher, first, count, *free],
+            decode=_slots_reply,
         )
 
     def slots_used(self, *, instance_id: str) -> tuple[Command[int], Command[int]]:

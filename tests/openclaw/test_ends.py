@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from godel_tasks.domain.attempt import End
+from godel_tasks.domain.attempt import End, Fault
 from godel_tasks.instances.drivers.openclaw.ends import (
-    Fault,
     Judgement,
     Kind,
     judge_failure,

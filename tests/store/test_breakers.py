@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from godel_tasks.domain.breaker import BreakerConfig, BreakerSnapshot, BreakerState
+from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.store.breakers import BreakerCommands, BreakerReply
 from godel_tasks.store.keys import breaker_key
+from godel_tasks.store.registry import SlotsReply
 from tests.cell import Cell
 
 CONFIG = BreakerConfig(window_s=30, open_s=5, max_open_s=60, half_open_permits=2)
@@ -218,6 +220,62 @@ def test_what_a_person_forced_stays_until_a_person_lifts_it(fuse: Fuse) -> None:
     assert fuse.tell("fffff").moved
     # And to lift what nobody forced changes nothing
     assert not fuse.force(None).moved
+
+
+def _slots(cell: Cell, first: int, count: int, **options) -> SlotsReply:
+    options.setdefault("generation", 1)
+    return cell.run(
+        cell.registry.slots(
+            instance_id="gw-7", dispatcher="d1", first=first, count=count, **options
+        )
+    )
+
+
+def test_reserve_asks_the_truth_of_the_instances_breaker(fuse: Fuse) -> None:
+    # Given an instance with room, and a slot in use, whose breaker opens
+    cell = fuse.cell
+    config = InstanceConfig("gw-7", "h:1", capacity=10)
+    cell.run(cell.registry.register(config))
+    assert _slots(cell, 0, 1).breaker == "closed"
+    _open(fuse)
+    # Then nobody is given a slot
+    reply = _slots(cell, 1, 4)
+    assert (reply.granted, reply.used, reply.breaker) == (0, 1, "open")
+    # Until its time is up: then as many as there are permits, over all who ask
+    cell.pass_time(5000)
+    reply = _slots(cell, 5, 4)
+    assert (reply.granted, reply.breaker, reply.breaker_moved) == (2, "half-open", True)
+    assert not _slots(cell, 9, 4).granted
+    # And whoever repeats the call (a lost reply) has the same ones
+    again = _slots(cell, 5, 4)
+    assert (again.granted, again.breaker_moved) == (2, False)
+    # A slot is a permit for as long as it is in use, whatever its lease says
+    cell.pass_time(60_000)
+    assert not _slots(cell, 13, 4).granted
+    assert _slots(cell, 17, 4, free=["d1/5"]).granted == 1
+    # When the probes went well, reserve gives all that there is room for
+    fuse.tell(probes={"d1/6": "o", "d1/17": "o"})
+    assert _slots(cell, 21, 20).granted == 7
+
+
+def test_an_instance_that_starts_anew_is_probed_at_once(fuse: Fuse) -> None:
+    # Given an instance whose breaker opened twice, with a probe under way
+    cell = fuse.cell
+    config = InstanceConfig("gw-7", "h:1", capacity=10)
+    cell.run(cell.registry.register(config))
+    _open(fuse, 2)
+    # When its process starts anew
+    assert cell.run(cell.registry.register(config)) == 2
+    # Then it is half-open, and opens for even longer when its probes fail
+    assert fuse.state is BreakerState.HALF_OPEN
+    assert _slots(cell, 0, 4, generation=2).granted == 2
+    fuse.tell(probes={"d1/0": "f"})
+    assert (fuse.state, fuse.now.opens) == (BreakerState.OPEN, 3)
+    # And one that a person holds open stays so
+    fuse.force(BreakerState.FORCED_OPEN)
+    cell.run(cell.registry.register(config))
+    reply = _slots(cell, 4, 1, generation=3)
+    assert (reply.granted, reply.breaker) == (0, "forced-open")
 
 
 def test_a_forgotten_script_costs_nothing_but_a_round_trip(fuse: Fuse) -> None:

@@ -86,7 +86,7 @@ def test_a_stale_registration_can_write_nothing(cell: Cell) -> None:
 def test_no_more_slots_than_capacity(cell: Cell) -> None:
     _register(cell)
     assert _slots(cell, "d1", first=0, count=2).granted == 2
-    assert _slots(cell, "d2", first=0, count=2) == SlotsReply("up", 1, 1, 3, 3, 0)
+    assert _slots(cell, "d2", first=0, count=2) == SlotsReply("up", 1, 1, 3, 3, 0, "closed")
     assert _slots(cell, "d2", first=2, count=2).granted == 0
     # When some are given back, others take them in the same call
     reply = _slots(cell, "d2", first=4, count=2, free=["d2/0"])

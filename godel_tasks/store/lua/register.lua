@@ -1,12 +1,13 @@
 -- register: an instance comes (again): a new generation. Whatever ran under the old one is over, so
 -- its slots are free.
--- KEYS: info slots orphans
+-- KEYS: info slots orphans breaker
 -- ARGV: now ...
 -- REST: pairs (field, value) of the static fields
 -- RETURNS: the generation
--- include: base
+-- include: base breaker
 local generation = redis.call('HINCRBY', info, 'generation', 1)
 redis.call('DEL', slots, orphans)
+breaker_probe_anew(clock(now))
 -- Which boot this generation stands for is for whoever attends it to say.
 redis.call('HDEL', info, 'boot_id', 'attendant', 'attendant_until')
 -- A zombie that registers anew is one until it has been seen to work.

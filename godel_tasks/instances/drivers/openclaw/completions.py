@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from godel_tasks.domain.attempt import Completion, Delivery, End, Usage
+from godel_tasks.domain.attempt import Completion, Delivery, End, Fault, Usage
 from godel_tasks.errors import GodelError
 from godel_tasks.instances.drivers.openclaw.adoption import Found
 from godel_tasks.instances.drivers.openclaw.ends import Judgement, Kind
@@ -65,6 +65,7 @@ def failed(delivery: Delivery, error: GodelError) -> Completion:
         error_module=type(error).__module__,
         error_message=str(error),
         retryable=False,
+        fault=Fault.TASK,
     )
 
 
@@ -102,4 +103,5 @@ def _completion(
         run_ms=run_ms,
         retryable=judgement.retryable,
         usage=usage,
+        fault=judgement.fault,
     )

@@ -25,17 +25,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from godel_tasks.domain.attempt import End
+from godel_tasks.domain.attempt import End, Fault
 from godel_tasks.instances.drivers.openclaw.frames import AgentAnswer, GatewayError, WaitAnswer
-
-
-class Fault(StrEnum):
-    """Whose fault an end was: what a breaker would count it against."""
-
-    NONE = ""
-    TASK = "task"
-    INSTANCE = "instance"
-    PROVIDER = "provider"
 
 
 class Kind(StrEnum):

@@ -41,6 +41,13 @@ local function breaker_half_open(b, at)
     why = b.why, window = b.window, permits = b.permits, lease = b.lease, successes = '0'})
 end
 
+-- What it guards has started anew: one that was open is probed at once (how long it will be open the
+-- next time is kept), and the probes of before are over.
+local function breaker_probe_anew(at)
+  local state = redis.call('HGET', breaker, 'state')
+  if state == 'open' or state == 'half-open' then breaker_half_open(known_breaker(), at) end
+end
+
 -- Calls, failures, slow ones in the window; reporters of them, and reporters of anything.
 local function breaker_counts(b, at)
   local width, last_calls = string.match(b.window or '0 0', '(%d+) (%d+)')
