@@ -11,6 +11,7 @@ from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.events import FleetDoubted
 from godel_tasks.policy.massloss import MassLossRules
 from godel_tasks.store.command import plain
+from godel_tasks.store.health import HealthCommands
 from godel_tasks.store.keys import REGISTRY_EVENTS, REGISTRY_INSTANCES
 from tests.helpers import wait_until_async
 
@@ -128,3 +129,23 @@ async def test_after_the_grace_a_mass_loss_is_believed(ports: Ports) -> None:
 
     await wait_until_async(believed, description="the grace is over")
     assert await fleet.told() == ["a", "b", "c"]
+
+
+async def test_one_that_was_declared_dead_is_lost_for_the_reason_that_it_was(ports: Ports) -> None:
+    # Given a zombie: its heartbeats go on
+    fleet = Fleet(ports)
+    reasons: list[str] = []
+    fleet.view = FleetView(ports, DispatchConfig(), lambda _, reason: reasons.append(reason))
+    await fleet.enlist("a")
+    health, run = HealthCommands(), ports.store.run
+    fields = {"health": "unhealthy", "health_reason": "zombie: it does no work"}
+    await run(health.note(instance_id="a", generation=1, memory="{}", fields=fields))
+    # When it is declared dead
+    assert await run(health.declare_dead(instance_id="a", generation=1))
+    lose = ports.registry.lose(instance_id="a", generation=1, reason="a zombie", end_now=True)
+    assert await run(lose)
+    await fleet.view.look()
+    # Then what it holds is lost, and it is told once
+    assert reasons[0] == "zombie: it does no work"
+    assert not fleet.view.alive("a", 1)
+    assert await fleet.told() == ["a"]

@@ -25,6 +25,7 @@ from godel_tasks.policy.capabilities import capabilities_of
 from godel_tasks.runtime import Runtime
 from godel_tasks.settings import load_settings
 from godel_tasks.store.health import HealthCommands
+from godel_tasks.worker import jobs
 
 
 @pytest.fixture
@@ -182,3 +183,18 @@ async def test_following_goes_on_after_redis_was_away(tmp_path: Path) -> None:
             async with asyncio.timeout(20):
                 assert (await following).instance_id == "b"
     server.stop()
+
+
+async def test_the_forget_job_repairs_the_index(
+    runtime: Runtime, registry: InstanceRegistry
+) -> None:
+    # Given an instance that was killed between its hash and the registry, and lives on by another's
+    # heartbeats
+    await registry.register(config("a", gpu="yes"))
+    runtime.store.run(runtime.registry.register(config("a", model="large")))
+    assert await registry.query(wanted(model="large")) == []
+    # When the job runs
+    jobs.forget(runtime)
+    # Then it is found by what it offers
+    found = await registry.query(wanted(model="large"))
+    assert [view.record.instance_id for view in found] == ["a"]
