@@ -24,43 +24,53 @@ def inside() -> bool:
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and (ACCOUNT / "token").exists()
 
 
-def here() -> tuple[str, str]:
-    """The cluster (as named here) and the namespace that Godel would use by default.
+def namespace() -> str:
+    """The one that this process, or its kubeconfig, is in.
 
     Raises:
         Unsupported: kubernetes-asyncio is not installed.
         InstanceUnavailable: there is neither a service account nor a kubeconfig.
     """
     if inside():
-        return os.environ["KUBERNETES_SERVICE_HOST"], (ACCOUNT / "namespace").read_text().strip()
+        return (ACCOUNT / "namespace").read_text().strip()
     config = _library()
     try:
-        _, active = config.list_kube_config_contexts()
+        _, active = config.list_kube_config_contexts(_kubeconfig())
     except (config.ConfigException, OSError) as error:
         raise _nowhere(error) from error
-    context = active["context"]
-    return str(context.get("cluster", "")), str(context.get("namespace") or "default")
+    return str(active["context"].get("namespace") or "default")
 
 
 async def configuration() -> Configuration:
-    """How to talk to it. Raises as `here`."""
+    """How to talk to it. Raises as `namespace`."""
     config = _library()
     from kubernetes_asyncio.client import Configuration
 
     made = Configuration()
     try:
         if inside():
-            config.load_incluster_config(client_configuration=made)
+            config.load_incluster_config(
+                client_configuration=made,
+                token_filename=str(ACCOUNT / "token"),
+                cert_filename=str(ACCOUNT / "ca.crt"),
+            )
         else:
-            await config.load_kube_config(client_configuration=made, persist_config=False)
+            await config.load_kube_config(
+                _kubeconfig(), client_configuration=made, persist_config=False
+            )
     except (config.ConfigException, OSError) as error:
         raise _nowhere(error) from error
     return made
 
 
+def _kubeconfig() -> str:
+    """As kubectl has it: one file, or several with colons."""
+    return os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+
+
 @asynccontextmanager
 async def connected(namespace: str, configure: Configure = configuration) -> AsyncIterator[Cluster]:
-    """The cluster, in that namespace. Raises as `here`."""
+    """The cluster, in that namespace. Raises as `namespace`."""
     _library()
     from kubernetes_asyncio.client import ApiClient
 

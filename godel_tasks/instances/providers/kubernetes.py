@@ -44,7 +44,7 @@ class KubernetesProvider(Provider):
 
     @cached_property
     def _namespace(self) -> str:
-        return self._given or load_settings().kubernetes_namespace or connecting.here()[1]
+        return self._given or load_settings().kubernetes_namespace or connecting.namespace()
 
     @property
     def place(self) -> str:

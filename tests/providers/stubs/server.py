@@ -52,6 +52,8 @@ class Stub:
         #: Every request, as "METHOD /path/{template}", in order.
         self.asked: list[str] = []
         self.url = ""
+        #: Who asks has to have it, if there is one.
+        self.token = ""
         self._runner: web.AppRunner | None = None
 
     def verbs(self) -> Verbs:
@@ -105,6 +107,8 @@ class Stub:
         query = operation.check_query(dict(request.query))
         content_type = request.headers.get("Content-Type", "").partition(";")[0]
         body = operation.check_body(content_type, await request.read())
+        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+            return self.refusal(401, "Unauthorized")
         verb = self.verbs()[str(operation)]
         answer = await verb(Request(operation, query, body, content_type))
         if answer.status < 400 or self.errors_described:
