@@ -92,7 +92,10 @@ async def test_inside_a_pod_it_is_the_pods_own(
 
 
 async def test_without_any_cluster_the_error_says_what_to_do() -> None:
-    with pytest.raises(InstanceUnavailable, match=r"no Kubernetes cluster.*set KUBECONFIG"):
+    with pytest.raises(
+        InstanceUnavailable,
+        match=r"no Kubernetes cluster was found: there is no .*/\.kube/config .*set KUBECONFIG",
+    ):
         await provider_named("kubernetes").provided()
 
 

@@ -64,8 +64,11 @@ async def configuration() -> Configuration:
 
 
 def _kubeconfig() -> str:
-    """As kubectl has it: one file, or several with colons."""
-    return os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    """As kubectl has it: one file, or several with colons. Raises: InstanceUnavailable."""
+    found = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    if not any(Path(path).exists() for path in found.split(os.pathsep)):
+        raise _nowhere(f"there is no {found}")
+    return found
 
 
 @asynccontextmanager
@@ -78,9 +81,9 @@ async def connected(namespace: str, configure: Configure = configuration) -> Asy
         yield Cluster(client, namespace)
 
 
-def _nowhere(error: Exception) -> InstanceUnavailable:
+def _nowhere(why: object) -> InstanceUnavailable:
     return InstanceUnavailable(
-        f"no Kubernetes cluster was found: {error}",
+        f"no Kubernetes cluster was found: {why}",
         hint="run Godel in the cluster with a service account, or set KUBECONFIG",
     )
 
