@@ -41,8 +41,8 @@ BATCH = 250
 HOLD_MS = 20_000
 #: Losses that are older than this were told, or are of no interest any more.
 TOLD_WITHIN_MS = 60_000
-#: What attended instances said to a dispatcher counts for so many intervals.
-FRESH_INTERVALS = 2.0
+#: What attended instances said to a dispatcher counts for so long: they are asked about every 5 s.
+FRESH_MS = 12_000
 _EVENTS = {
     Health.HEALTHY: "instance.recovered",
     Health.DEGRADED: "instance.degraded",
@@ -159,7 +159,8 @@ class HealthMonitor:
         for case, (_, answer, work) in zip(cases, answers, strict=True):
             name = case.record.instance_id
             heard = answer if believed or asked.get(name, True) else None
-            look = replace(case.look, answer=heard, work=work)
+            unsure = heard is None and (answer is not None or case.noted is not None)
+            look = replace(case.look, answer=heard, unsure=unsure, work=work)
             decided.append(judge(case.memory, look, self._rules))
         return decided
 
@@ -168,7 +169,7 @@ class HealthMonitor:
         try:
             if not self._driver_named(case.record.config.driver).self_registering:
                 # Dispatchers attend it, and ask it more often than we would.
-                return False, _fresh(case, self._rules), None
+                return False, _fresh(case), None
             return (True, *await self._ask(case))
         except UnknownDriver:  # registered by a Godel that knows more
             return False, None, None
@@ -302,7 +303,7 @@ def _case(
     )
 
 
-def _fresh(case: _Case, rules: HealthRules) -> HealthStatus | None:
-    if case.noted is None or case.look.at_ms - case.noted.at_ms > FRESH_INTERVALS * rules.every_ms:
+def _fresh(case: _Case) -> HealthStatus | None:
+    if case.noted is None or case.look.at_ms - case.noted.at_ms > FRESH_MS:
         return None
     return case.noted.answer()

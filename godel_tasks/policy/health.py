@@ -65,6 +65,7 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
 
     generation: int = 0
     health: str = Health.HEALTHY.value
+    reason: str = ""
     #: Looks in a row that spoke for another health, and the nearest one that they spoke for.
     streak: int = 0
     toward: str = ""
@@ -87,12 +88,15 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look. `answer` is None where the instance was not asked; `work` where it was not asked
-    to work, or cannot say; `counts` are ends that dispatchers saw since it registered."""
+    """One look. `answer` is None where the instance was not asked; `unsure`: it should have been,
+    and nothing can be said of it, so what is wrong is not taken to be over. `work` is None where
+    it was not asked to work, or cannot say; `counts` are ends that dispatchers saw since it
+    registered."""
 
     generation: int
     at_ms: int
     answer: HealthStatus | None
+    unsure: bool = False
     draining: bool = False
     slots_used: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -127,6 +131,8 @@ def judge(memory: Memory, look: Look, rules: HealthRules) -> HealthDecision:
     now = _heard(now, look)
     before = Health(now.health)
     spoken, reason = max(_voices(now, look, rules), key=lambda voice: _SEVERITY[voice[0]])
+    if look.unsure and _SEVERITY[spoken] < _SEVERITY[before]:
+        spoken, reason = before, now.reason
     zombie = now.stuck >= rules.stuck_to_fall
     health, now = _follow(before, spoken, now, rules, at_once=zombie)
     reason = _explain(health, spoken, reason, now, rules)
@@ -137,7 +143,12 @@ def judge(memory: Memory, look: Look, rules: HealthRules) -> HealthDecision:
         reason,
         now.latency_ms,
         look.answer.components if look.answer else HealthComponents(),
-        replace(now, health=health.value, drained=look.draining and (now.drained or drained)),
+        replace(
+            now,
+            health=health.value,
+            reason=reason,
+            drained=look.draining and (now.drained or drained),
+        ),
         rules.every_ms if quiet else rules.soon_ms,
         zombie=zombie,
         lost=now.stuck >= rules.stuck_to_lose and look.slots_used > 0,
@@ -153,6 +164,7 @@ def _recall(memory: Memory, look: Look, rules: HealthRules) -> Memory:
         memory = Memory(
             generation=look.generation,
             health=memory.health if memory.stuck else Health.HEALTHY.value,
+            reason=memory.reason if memory.stuck else "",
             stuck=memory.stuck,
             stuck_because=memory.stuck_because,
             at_ms=look.at_ms,

@@ -125,6 +125,16 @@ def test_where_attempts_end_well_a_failed_probe_is_no_end() -> None:
     assert decision.health is Health.UNHEALTHY
 
 
+def test_what_nothing_can_be_said_of_is_not_taken_to_be_well() -> None:
+    story = Story()
+    story.looks([GONE, GONE, GONE])
+    unsure = [story.look(None, unsure=True) for _ in range(5)][-1]
+    assert (unsure.health, unsure.reason) == (Health.UNHEALTHY, "connection refused")
+    # And what was well stays so
+    well = Story()
+    assert well.look(None, unsure=True).health is Health.HEALTHY
+
+
 def test_what_is_long_past_speaks_no_more() -> None:
     story = Story()
     counts = {"ok": 10, "lost": 30}
