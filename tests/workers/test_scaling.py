@@ -20,8 +20,8 @@ from godel_tasks.views.instances import all_instances
 from tests.helpers import wait_until
 from tests.world import REPOSITORY, World
 
-PEAK = 5
-TASKS = 60
+PEAK = 4
+TASKS = 40
 
 
 @pytest.fixture

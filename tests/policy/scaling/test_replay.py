@@ -23,21 +23,21 @@ def stored(history: list[ScalingDecision]) -> list[ScalingDecision]:
     return kept
 
 
-def played(policy: ScalingPolicy, load: list[int]) -> list[ScalingDecision]:
-    """What was stored of a day on which demand went like that, three looks each."""
+def played(policy: ScalingPolicy, load: list[int], looks: int = 3) -> list[ScalingDecision]:
+    """What was stored of a day on which demand went like that, so many looks each."""
     world = PoolWorld(policy, 0, 2, up=policy.min_instances)
     for world.demand in load:
-        for _ in range(3):
+        for _ in range(looks):
             world.tick()
     return stored(world.history)
 
 
-@given(policies(), st.lists(st.integers(0, 60), min_size=1, max_size=8))
+@given(policies(), st.lists(st.integers(0, 60), min_size=1, max_size=8), st.integers(1, 15))
 @settings(max_examples=60, deadline=None)
 def test_the_policy_that_was_in_force_would_have_done_what_it_did(
-    policy: ScalingPolicy, load: list[int]
+    policy: ScalingPolicy, load: list[int], each: int
 ) -> None:
-    looks = list(replay(policy, played(policy, load)))
+    looks = list(replay(policy, played(policy, load, each)))
     assert [look for look in looks if look.differs] == []
     one = summary(looks)
     assert (one.out_was, one.in_was, one.peak_was) == (one.out_would, one.in_would, one.peak_would)
