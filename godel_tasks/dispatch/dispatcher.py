@@ -173,7 +173,7 @@ class Dispatcher:
         self._spawn(self._housekeeping.watch_flights())
         self._spawn(self._housekeeping.watch_slowly())
         self._spawn(self._attendant.run())
-        self._spawn(SessionMover(self._ports, self.fleet, self.feeder).run())
+        self._spawn(SessionMover(self._ports, self.fleet, self.feeder.cells, self._on_free).run())
         self._spawn(self._control.progress.run())
         self._spawn(self._control.signals.run())
         self._spawn(self._breaking.run())

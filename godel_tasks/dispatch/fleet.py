@@ -349,6 +349,11 @@ class FleetView:
         named = [Filtered(i, refusal(wanted, self._facts(self.members[i]))) for i in others[:most]]
         return named, len(others)
 
+    def facts(self, instance_id: str) -> InstanceFacts | None:
+        """What stands for and against an instance right now; None when it is not registered."""
+        member = self.members.get(instance_id)
+        return self._facts(member) if member is not None else None
+
     def _facts(self, member: Member) -> InstanceFacts:
         record = member.record
         return InstanceFacts(

@@ -156,7 +156,7 @@ class Housekeeping:
         """Whether tasks of the class need not give up waiting. A session that may leave its
         instance has the others, too; one that may not has only that one."""
         if wanted.hard:
-            return bool(self._fleet.suitable(wanted))
+            return not why_not(self._fleet, wanted)
         return self._fleet.routable(wanted.unpinned if wanted.pinned else wanted)
 
     async def _forget_sessions(self, view: CellView) -> None:

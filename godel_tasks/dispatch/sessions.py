@@ -6,13 +6,16 @@ dispatcher to say, from its snapshot of the registry.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from godel_tasks.dispatch.config import Ports
-from godel_tasks.dispatch.feeder import CellView, Feeder
+from godel_tasks.dispatch.feeder import CellView
 from godel_tasks.dispatch.fleet import FleetView
-from godel_tasks.domain.instance import Health, InstanceStatus
+from godel_tasks.domain.instance import InstanceStatus
 from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.errors import StoreUnavailable
 from godel_tasks.events import SessionsMoved
+from godel_tasks.policy.filters import standing_refusal
 from godel_tasks.policy.matching import match
 
 #: Seconds between looks at the classes that wait for one instance. It costs no command.
@@ -24,12 +27,20 @@ _BATCH = 200
 
 
 class SessionMover:
-    """Takes sessions off instances that do not serve, when their heads wait for nothing else."""
+    """Takes sessions off instances that do not serve, when their heads wait for nothing else.
+    `on_moved` hears of heads that other instances may have now."""
 
-    def __init__(self, ports: Ports, fleet: FleetView, feeder: Feeder) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        fleet: FleetView,
+        cells: Sequence[CellView],
+        on_moved: Callable[[], None],
+    ) -> None:
         self._ports = ports
         self._fleet = fleet
-        self._feeder = feeder
+        self._cells = cells
+        self._on_moved = on_moved
         #: Since when a class's instance has been unknown (monotonic).
         self._strangers: dict[str, float] = {}
 
@@ -37,12 +48,13 @@ class SessionMover:
         while True:
             await self._ports.clock.sleep(LOOK_EVERY_S)
             try:
-                for view in self._feeder.cells:
-                    await self._look(view)
+                for view in self._cells:
+                    await self.look(view)
             except StoreUnavailable:
                 continue
 
-    async def _look(self, view: CellView) -> None:
+    async def look(self, view: CellView) -> None:
+        """Move what is to be moved of a cell's waiting classes."""
         pinned = [
             wanted
             for name, waiting in view.waiting.items()
@@ -54,25 +66,21 @@ class SessionMover:
             if wanted.pinned not in self._fleet.members
         }
         for wanted in pinned:
-            if self._is_to_move(wanted):
-                await self._move(view, wanted)
+            reason = why_not(self._fleet, wanted)
+            if reason and self._is_to_move(wanted):
+                await self._move(view, wanted, reason)
 
     def _is_to_move(self, wanted: RequirementClass) -> bool:
         """Only where another instance serves: its own may come back with all that it knew."""
-        return (
-            not wanted.hard
-            and not self._fleet.suitable(wanted)
-            and self._certain(wanted)
-            and bool(self._fleet.suitable(wanted.unpinned))
-        )
+        others = set(self._fleet.suitable(wanted.unpinned)) - {wanted.pinned}
+        return bool(others) and not wanted.hard and self._certain(wanted)
 
     def _certain(self, wanted: RequirementClass) -> bool:
         since = self._strangers.get(wanted.class_id)
         return since is None or self._ports.clock.monotonic() - since >= STRANGER_S
 
-    async def _move(self, view: CellView, wanted: RequirementClass) -> None:
-        reason, moved = why_not(self._fleet, wanted), 0
-        sessions = view.store.sessions
+    async def _move(self, view: CellView, wanted: RequirementClass, reason: str) -> None:
+        moved, sessions = 0, view.store.sessions
         while True:
             batch = await self._ports.store.run(
                 sessions.move(class_id=wanted.class_id, reason=reason, limit=_BATCH)
@@ -83,24 +91,24 @@ class SessionMover:
         view.waiting.pop(wanted.class_id, None)
         if moved:
             self._ports.bus.emit(SessionsMoved(wanted.pinned, moved, reason))
-            self._feeder.pulse.set()
+            self._on_moved()
 
 
 def why_not(fleet: FleetView, wanted: RequirementClass) -> str:
-    """Why the instance that holds sessions does not serve them."""
-    member = fleet.members.get(wanted.pinned)
-    if member is None:
+    """Why the instance that holds a class's sessions does not serve them; "" when it does, be it
+    busy."""
+    facts = fleet.facts(wanted.pinned)
+    if facts is None:
         return "it left the registry"
-    record = member.record
-    if record.status is InstanceStatus.DEAD:
+    if facts.status is InstanceStatus.DEAD:
         return "it was lost"
-    if record.status is InstanceStatus.DRAINING:
-        return "it is draining"
-    found = match(wanted, record.config)
+    standing = standing_refusal(facts.status, facts.health, facts.health_reason)
+    if standing:
+        return standing
+    found = match(wanted, facts.config)
     if not found.fits:
         return f"it cannot run the task ({found.reason})"
-    if record.health is Health.UNHEALTHY:
-        return f"it is unhealthy ({record.health_reason})" if record.health_reason else (
-            "it is unhealthy"
-        )  # fmt: skip
-    return "its breaker is open"
+    down_ms = fleet.reach.down_s(facts.config.endpoint) * 1000
+    if down_ms >= fleet.unreachable_after_ms(wanted.pinned):
+        return "it is out of reach"
+    return facts.breaker

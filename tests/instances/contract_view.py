@@ -117,7 +117,13 @@ async def test_sessions_are_created_found_and_terminated(site: Site) -> None:
     assert chosen.session_id not in ("", name)
     assert await instance.get_session(chosen.session_id) == chosen
     assert await instance.get_session("never heard of") is None
+    await instance.forget_session("bolt", name)
+    assert await instance.get_session(name) == named
     if site.may_delete_sessions:
+        await instance.forget_session("acme", name)
+        await instance.forget_session("acme", name)
+        assert await instance.get_session(name) is None
+        await instance.create_session(SessionConfig(name, "acme", site.labels))
         await instance.terminate_session(name)
         await instance.terminate_session(name)
         assert await instance.get_session(name) is None
