@@ -125,13 +125,20 @@ class LeaseCommands(CellCommands):
         )
 
     def take_outbox(
-        self, *, dispatcher: str, source: str = SHARED_OUTBOX, limit: int = 500
+        self,
+        *,
+        dispatcher: str,
+        source: str = SHARED_OUTBOX,
+        limit: int = 500,
+        leased: bool = True,
     ) -> Command[dict[str, bytes]]:
-        """Make unpublished entries of another (or the shared outbox) one's own."""
+        """Make unpublished entries of another (or the shared outbox) one's own; none without a
+        lease, but for who needs none (`leased` is False)."""
         return self._call(
             "take_outbox",
             dispatcher,
             limit,
+            int(leased),
             named={
                 "outbox_from": self.keys.outbox(source),
                 "outbox_own": self.keys.outbox(dispatcher),

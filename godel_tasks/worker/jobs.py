@@ -90,7 +90,9 @@ def _publish(
     """Take a source's entries over, publish them, and only then drop them. Two jobs at once do the
     same work twice, with the same bytes."""
     if source != PUBLISHER:
-        runtime.store.run(cell.leases.take_outbox(dispatcher=PUBLISHER, source=source))
+        runtime.store.run(
+            cell.leases.take_outbox(dispatcher=PUBLISHER, source=source, leased=False)
+        )
     entries = runtime.store.run(cell.leases.own_outbox(dispatcher=PUBLISHER))
     if not entries:
         return 0

@@ -57,6 +57,7 @@ def test_the_note_of_a_cancelled_task_outlives_it_until_it_is_published(
     # And nothing is left once it has followed
     cell.run(cell.leases.forget_canvas(task_ids=["a"]))
     cell.sweep()
+    cell.dispatcher("d1")
     cell.publish_all("d1")
     client = connect_sync(redis_url)
     assert leaks(client, quiet=True) == []

@@ -181,6 +181,18 @@ def test_who_was_reaped_can_take_nothing_with_it(cell: Cell) -> None:
     assert not cell.server("EXISTS", cell.key("sleepers"))
 
 
+def test_who_has_left_can_take_nothing_with_it(cell: Cell) -> None:
+    # Given a dispatcher that left just before what it asked for last arrives
+    cell.tenant("acme")
+    cell.submit("acme", cell.task("a"))
+    cell.dispatcher("d1", "d2")
+    cell.cancel("a")
+    assert cell.run(cell.leases.leave(dispatcher="d1")) == 0
+    assert cell.run(cell.leases.take_outbox(dispatcher="d1")) == {}
+    # Then the end is still where those who live find it
+    assert cell.publish_all("d2").keys() == {"a"}
+
+
 def test_taking_ones_own_outbox_loses_nothing(cell: Cell) -> None:
     cell.tenant("acme")
     cell.submit("acme", cell.task("a"))
