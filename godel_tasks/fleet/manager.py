@@ -12,7 +12,7 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from godel_tasks.clock import Clock, SystemClock
@@ -22,7 +22,6 @@ from godel_tasks.domain.pool import (
     InstanceTemplate,
     MadeInstance,
     PoolConfig,
-    ProvidedInstance,
     Wanted,
 )
 from godel_tasks.errors import (
@@ -36,11 +35,12 @@ from godel_tasks.errors import (
 from godel_tasks.fleet.busy import BUSY_MS, at_work
 from godel_tasks.fleet.gate import Gate
 from godel_tasks.fleet.records import FleetRecords, Look
+from godel_tasks.fleet.roster import Provided, asked, member_of
 from godel_tasks.instances.drivers import driver_named
 from godel_tasks.instances.instance import Driver
 from godel_tasks.instances.provider import Provider
 from godel_tasks.instances.providers import provider_named
-from godel_tasks.policy.lifecycle import deaths_after, state_of
+from godel_tasks.policy.lifecycle import deaths_after
 from godel_tasks.runtime import Runtime
 from godel_tasks.store.executor import Executor
 from godel_tasks.store.pools import Stored
@@ -52,15 +52,6 @@ if TYPE_CHECKING:
 TRIES = 30
 #: Until a provider that names its instances has another name, when several ask at once.
 TAKEN_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Provided:
-    """What providers see: instances by id, who made each, and who did not answer."""
-
-    instances: dict[str, ProvidedInstance]
-    makers: dict[str, str]
-    silent: dict[str, GodelError]
 
 
 class InstanceManager:
@@ -95,43 +86,12 @@ class InstanceManager:
         look = await self.records.look()
         provided = (await self.provided(look)).instances if ask_providers else {}
         names = sorted({*look.made, *look.views, *provided})
-        members = [self._member(look, name, provided.get(name)) for name in names]
+        members = [member_of(look, name, provided.get(name)) for name in names]
         return [member for member in members if pool in ("", member.pool)]
 
     async def provided(self, look: Look) -> Provided:
         """What the providers of all pools, and of all that was made, see from here."""
-        found = Provided({}, {}, {})
-        for name in sorted(look.providers):
-            try:
-                for each in await self.provider(name).provided():
-                    found.instances[each.instance_id] = each
-                    found.makers[each.instance_id] = name
-            except GodelError as error:
-                found.silent[name] = error
-        return found
-
-    def _member(self, look: Look, name: str, provided: ProvidedInstance | None) -> Member:
-        stored, view = look.made.get(name), look.views.get(name)
-        made = stored.value if stored else None
-        config = view.config if view else None
-        other = look.superseded.get(name)
-        source = made or config or provided
-        return Member(
-            name,
-            pool=source.pool if source else "",
-            state=state_of(
-                look.now_ms,
-                made,
-                view.status if view else None,
-                superseded=other is not None and other.wanted is Wanted.UP,
-            ),
-            provider=made.provider if made else config.provider if config else "",
-            driver=made.driver if made else config.driver if config else "",
-            slots_used=view.slots_used if view else 0,
-            record=view.record if view else None,
-            made=made,
-            provided=provided,
-        )
+        return await asked({name: self.provider(name) for name in look.providers})
 
     # ------------------------------------------------------------------------------- make
 

@@ -27,7 +27,8 @@ from godel_tasks.instances.drivers import driver_named
 from godel_tasks.policy.lifecycle import Act, Care, Known, care
 
 if TYPE_CHECKING:
-    from godel_tasks.fleet.manager import InstanceManager, Provided
+    from godel_tasks.fleet.manager import InstanceManager
+    from godel_tasks.fleet.roster import Provided
     from godel_tasks.runtime import Runtime
 
 log = structlog.get_logger("godel.lifecycle")
