@@ -52,6 +52,7 @@ call again may help (`retryable`).
     │   └── UnknownScalingPolicy
     ├── BreakerError           about a circuit breaker
     │   ├── InvalidBreaker     a setting of it is out of range
+    │   ├── UnknownBreaker
     │   └── CircuitOpenError   it lets nothing through now: retry_after_s, fallback
     ├── StoreError             Redis
     │   ├── StoreUnavailable
@@ -347,6 +348,10 @@ class BreakerError(GodelError):
 
 class InvalidBreaker(BreakerError):
     """A setting of the breaker is out of range."""
+
+
+class UnknownBreaker(BreakerError):
+    """No breaker of that name is known."""
 
 
 class CircuitOpenError(BreakerError):

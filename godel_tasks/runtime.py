@@ -13,10 +13,11 @@ from redis.exceptions import RedisError
 
 from godel_tasks.clock import SystemClock
 from godel_tasks.dispatch.config import CellStore, DispatchConfig, Follower, Ports
+from godel_tasks.domain.breaker import BreakerConfig
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.domain.task import OnUncertain
 from godel_tasks.embedded import ServerUrls, resolve_urls
-from godel_tasks.errors import SettingsError, StaleWriter, StoreError
+from godel_tasks.errors import InvalidBreaker, SettingsError, StaleWriter, StoreError
 from godel_tasks.events import EventBus
 from godel_tasks.instances.drivers import driver_named
 from godel_tasks.instances.server.registrar import Heartbeat
@@ -239,7 +240,28 @@ class Runtime:
             region_order=s.regions,
             retry=RetryRules(s.max_attempts, s.backoff_base_s, s.backoff_max_s),
             mass_loss=self.mass_loss_rules(),
+            breaker=self.breaker_config(),
+            instance_breakers=s.instance_breakers,
+            provider_breakers=s.provider_breakers,
         )
+
+    def breaker_config(self) -> BreakerConfig:
+        """Raises: SettingsError: two settings of breakers do not agree."""
+        s = self.settings
+        try:
+            return BreakerConfig(
+                window_s=s.breaker_window_s,
+                min_calls=s.breaker_min_calls,
+                failure_rate=s.breaker_failure_rate,
+                slow_call_s=s.breaker_slow_call_s,
+                open_s=s.breaker_open_s,
+                max_open_s=s.breaker_max_open_s,
+                half_open_permits=s.breaker_half_open_permits,
+                success_threshold=s.breaker_success_threshold,
+                quorum=s.breaker_quorum,
+            )
+        except InvalidBreaker as error:
+            raise SettingsError([f"breaker_{error.message}"]) from error
 
     def mass_loss_rules(self) -> MassLossRules:
         s = self.settings

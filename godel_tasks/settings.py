@@ -104,6 +104,19 @@ class Settings(BaseSettings):
     unreachable_after_s: Seconds = 6
     flower_tasks_per_s: float = Field(default=500, ge=0, allow_inf_nan=False)
 
+    # Circuit breakers of instances, and of the providers behind them.
+    instance_breakers: bool = True
+    provider_breakers: bool = True
+    breaker_window_s: float = Field(default=60, ge=0.1, le=86_400)
+    breaker_min_calls: Count = 5
+    breaker_failure_rate: float = Field(default=0.5, gt=0, le=1)
+    breaker_slow_call_s: float = Field(default=0, ge=0, allow_inf_nan=False)
+    breaker_quorum: int = Field(default=2, ge=1, le=1000)
+    breaker_open_s: float = Field(default=5, gt=0, le=43_200)
+    breaker_max_open_s: float = Field(default=300, gt=0, le=43_200)
+    breaker_half_open_permits: int = Field(default=3, ge=1, le=1000)
+    breaker_success_threshold: int = Field(default=2, ge=1, le=1000)
+
     # Clients that send submit_task by name.
     intake_queue: str = Field(default="godel.intake", min_length=1)
     intake_patience_s: float = Field(default=15, ge=0, allow_inf_nan=False)

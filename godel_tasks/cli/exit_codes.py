@@ -7,7 +7,7 @@
 | 2 | the command line is wrong | read `--help` |
 | 3 | the settings are wrong | correct what is listed |
 | 4 | refused: a value is wrong; nothing was written | correct it |
-| 5 | no such task, tenant, session, pool or instance | look at the list |
+| 5 | no such task, tenant, session, pool, instance or breaker | look at the list |
 | 6 | it does not fit what is there (taken, in another state) | look with `show` |
 | 7 | not now: a full queue, nothing that could run it, not settled yet | try again later |
 | 8 | a task ended without success | look with `godel tasks show` |
@@ -37,6 +37,7 @@ EXIT_CODES: dict[type[BaseException], int] = {
     errors.SettingsError: 3,
     errors.SubmitError: 4,
     errors.InvalidTenant: 4,
+    errors.BreakerError: 4,
     errors.InvalidSession: 4,
     errors.ScalingError: 4,
     errors.PoolError: 4,
@@ -46,12 +47,14 @@ EXIT_CODES: dict[type[BaseException], int] = {
     errors.UnknownInstance: 5,
     errors.UnknownScalingPolicy: 5,
     errors.UnknownPool: 5,
+    errors.UnknownBreaker: 5,
     errors.TaskConflict: 6,
     errors.TaskStateConflict: 6,
     errors.TenantExists: 6,
     errors.PoolExists: 6,
     errors.SessionError: 6,
     errors.QueueFull: 7,
+    errors.CircuitOpenError: 7,
     errors.Unroutable: 7,
     errors.TaskNotSettled: 7,
     errors.TaskError: 8,

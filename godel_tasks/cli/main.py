@@ -34,6 +34,10 @@ class Godel(LazyGroup):
             _HERE + "instances:instances",
             "List, show, make, start, stop, change and remove instances.",
         ),
+        "breakers": LazyCommand(
+            _HERE + "breakers:breakers",
+            "List and show circuit breakers, and hold them open or closed.",
+        ),
         "pools": LazyCommand(_HERE + "pools:pools", "Declare pools, and restart them one by one."),
         "sessions": LazyCommand(
             _HERE + "sessions:sessions", "List, show and end sessions of tenants."

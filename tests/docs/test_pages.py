@@ -38,7 +38,9 @@ def test_every_setting_stands_in_the_reference_with_its_default() -> None:
     # And the plain defaults agree
     for name, field in Settings.model_fields.items():
         shown = rows[name].strip().strip("`")
-        if isinstance(field.default, int | float):
+        if isinstance(field.default, bool):
+            assert shown == str(field.default).lower(), name
+        elif isinstance(field.default, int | float):
             assert float(shown) == field.default, name
         elif isinstance(field.default, str) and field.default:
             assert shown == field.default, name
