@@ -41,6 +41,8 @@ class MemberView:
     used: int
     mine: int
     connected: bool
+    #: Why a breaker keeps new work from it; "" when none does.
+    breaker: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def view_of(
                 member.used,
                 mine.get(instance_id, 0),
                 links.get(member.record.config.endpoint) is not None,
+                fleet.breaker_refusal(member),
             )
             for instance_id, member in fleet.members.items()
         ),

@@ -171,7 +171,9 @@ class BreakerSnapshot:
         """Its state and why, as tests, commands and pages say it. Times are UTC."""
         match self.state:
             case BreakerState.OPEN:
-                return f"open until {_time(self.until_ms)} ({self._counts})"
+                # Of one that reserve has just found open no more is known yet.
+                until = f" until {_time(self.until_ms)} ({self._counts})" if self.until_ms else ""
+                return f"open{until}"
             case BreakerState.HALF_OPEN:
                 left = f"{self.permits_left} {_plural('probe', self.permits_left)} left"
                 return f"half-open, {left}, {self.successes} went well ({self._counts})"

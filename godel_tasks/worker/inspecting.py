@@ -105,6 +105,7 @@ def _member(member: MemberView) -> dict[str, Any]:
         "capacity": config.capacity,
         "slots_used": member.used,
         "in_flight_here": member.mine,
+        "breaker": member.breaker,
         "region": config.region,
         "pool": config.pool,
         "capabilities": config.capabilities,
