@@ -72,8 +72,24 @@ class SessionMover:
 
     def _is_to_move(self, wanted: RequirementClass) -> bool:
         """Only where another instance serves: its own may come back with all that it knew."""
-        others = set(self._fleet.suitable(wanted.unpinned)) - {wanted.pinned}
-        return bool(others) and not wanted.hard and self._certain(wanted)
+        return (
+            not wanted.hard
+            and self._certain(wanted)
+            and any(
+                self._may_take(instance_id)
+                for instance_id in self._fleet.suitable(wanted.unpinned)
+                if instance_id != wanted.pinned
+            )
+        )
+
+    def _may_take(self, instance_id: str) -> bool:
+        facts = self._fleet.facts(instance_id)
+        # One breaker may stand before many: that of a provider, say.
+        return (
+            facts is not None
+            and not facts.breaker
+            and not self._fleet.reach.lacks(facts.config.endpoint)
+        )
 
     def _certain(self, wanted: RequirementClass) -> bool:
         since = self._strangers.get(wanted.class_id)

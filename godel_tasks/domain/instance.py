@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 DEFAULT_POOL = "shared"
+#: What may stand in keys, in held records and, as a session's pin, in classes.
+INSTANCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}")
+
+
+def is_instance_id(text: str) -> bool:
+    return INSTANCE_ID.fullmatch(text) is not None
 
 
 class InstanceStatus(StrEnum):

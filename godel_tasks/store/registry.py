@@ -11,7 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics, InstanceStatus
+from godel_tasks.domain.instance import (
+    InstanceConfig,
+    InstanceMetrics,
+    InstanceStatus,
+    is_instance_id,
+)
+from godel_tasks.errors import InstanceError
 from godel_tasks.policy.labels import labels_of
 from godel_tasks.store.command import Command, call, pairs, plain, text
 from godel_tasks.store.instance_hash import config_fields, metrics_fields, record_of
@@ -69,7 +75,16 @@ class RegistryCommands:
         self.now_ms = now_ms
 
     def register(self, config: InstanceConfig) -> Command[int]:
-        """A new generation of the instance, for a day; then `enlist` and `keep` it."""
+        """A new generation of the instance, for a day; then `enlist` and `keep` it.
+
+        Raises:
+            InstanceError: its id cannot stand in keys and classes.
+        """
+        if not is_instance_id(config.instance_id):
+            raise InstanceError(
+                f"instance id {config.instance_id!r} cannot be used",
+                hint="use letters, digits and . _ - @, at most 128",
+            )
         keys = InstanceKeys.of(config.instance_id)
         return call(
             "register",

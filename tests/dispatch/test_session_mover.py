@@ -8,7 +8,7 @@ import pytest
 
 from godel_tasks.dispatch.config import DispatchConfig, Ports
 from godel_tasks.dispatch.feeder import CellView
-from godel_tasks.dispatch.fleet import FleetView
+from godel_tasks.dispatch.fleet import FleetView, Member
 from godel_tasks.dispatch.sessions import STRANGER_S, SessionMover
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.domain.requirement import RequirementClass
@@ -150,6 +150,23 @@ async def test_it_leaves_an_instance_that_stays_out_of_reach(house: House) -> No
     # When it is not back in the time after which what runs there is lost
     await house.time.sleep(house.fleet.unreachable_after_ms("gw-1") / 1000)
     assert await house.moved() == ["it is out of reach"]
+
+
+@pytest.mark.parametrize(
+    ("behind", "moves"), [({"gw-1"}, True), ({"gw-1", "gw-2"}, False)], ids=["its own", "a common"]
+)
+async def test_it_leaves_a_breaker_behind_only_for_an_instance_that_has_none_before_it(
+    house: House, monkeypatch: pytest.MonkeyPatch, behind: set[str], moves: bool
+) -> None:
+    # Given an open breaker before the session's instance, and before the other one or not
+    await house.stand()
+
+    def refusal(member: Member) -> str:
+        return "breaker gw is open" if member.record.instance_id in behind else ""
+
+    monkeypatch.setattr(house.fleet, "breaker_refusal", refusal)
+    # Then the session moves where that helps
+    assert await house.moved() == (["breaker gw is open"] if moves else [])
 
 
 async def test_it_leaves_an_instance_that_cannot_run_the_task_any_more(house: House) -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from godel_tasks.domain.instance import InstanceConfig, InstanceMetrics, InstanceStatus
+from godel_tasks.errors import InstanceError
 from godel_tasks.openclaw.registering import register_instance
 from godel_tasks.store.keys import InstanceKeys
 from godel_tasks.store.registry import SlotsReply, record_of
@@ -247,3 +248,9 @@ def test_an_attended_instance_that_is_registered_gives_no_slots_before_it_is_rea
     _claim(cell, "d1", generation=3)
     assert _reboot(cell, "d1", generation=3) == 4
     assert _slots(cell, first=0, count=1, generation=4).granted == 1
+
+
+@pytest.mark.parametrize("name", ["gw~1", "gw!", "a b", "", "a:b", "x" * 129])
+def test_an_id_that_would_be_read_as_something_else_is_refused(cell: Cell, name: str) -> None:
+    with pytest.raises(InstanceError, match="cannot be used"):
+        cell.registry.register(InstanceConfig(name, "h:1"))

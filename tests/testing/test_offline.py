@@ -261,3 +261,16 @@ def test_what_was_set_on_the_app_by_hand_holds_offline_too() -> None:
             assert app.conf.broker_url == "memory://"
     finally:
         app.conf.update(result_extended=False)
+
+
+def test_tasks_of_a_session_run_one_after_the_other(godel: OfflineGodel) -> None:
+    # Given tasks of one session, of which all but the first wait behind it
+    results = [submit_task.delay("acme", {"n": n}, session_id="s") for n in range(3)]
+    assert [result.position() for result in results] == [0, 1, 2]
+    with pytest.raises(TaskStateConflict):
+        godel.settle(results[1])
+    # When the first is settled, and a handler answers the others
+    godel.settle(results[0], "first")
+    godel.answer(lambda payload: payload["n"])
+    # Then all have run
+    assert [result.get(timeout=1) for result in results] == ["first", 1, 2]
