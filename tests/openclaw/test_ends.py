@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from godel_tasks.domain.attempt import End, Fault
+from godel_tasks.domain.attempt import Delivery, End, Fault
+from godel_tasks.instances.drivers.openclaw.completions import completion_of_judgement
 from godel_tasks.instances.drivers.openclaw.ends import (
     Judgement,
     Kind,
@@ -14,6 +15,7 @@ from godel_tasks.instances.drivers.openclaw.ends import (
     judge_wait,
 )
 from godel_tasks.instances.drivers.openclaw.frames import AgentAnswer, GatewayError, WaitAnswer
+from godel_tasks.instances.drivers.openclaw.runs import Run
 
 STARTING = GatewayError(
     "UNAVAILABLE", "gateway starting; retry shortly", {"reason": "startup-sidecars"}, True
@@ -140,3 +142,18 @@ def test_every_kind_says_what_follows(kind: Kind) -> None:
 
 def test_a_busy_session_is_told_apart_after_the_turn_was_taken_too() -> None:
     assert judge_failure(BUSY).kind is Kind.SESSION_BUSY
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        (Kind.OK, Fault.NONE),
+        (Kind.MODEL_RATE_LIMITED, Fault.PROVIDER),
+        (Kind.DRAINING, Fault.INSTANCE),
+        (Kind.UNKNOWN, Fault.INSTANCE),
+        (Kind.BAD_REQUEST, Fault.TASK),
+    ],
+)
+def test_whose_fault_it_was_comes_with_the_completion(kind: Kind, fault: Fault) -> None:
+    run = Run(Delivery("t1", 1, "gw-1", 1, "acme", b"{}"), 0.0)
+    assert completion_of_judgement(run, Judgement(kind), 1.0).fault is fault

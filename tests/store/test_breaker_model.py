@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -50,6 +50,7 @@ class Life(RuleBasedStateMachine):
     """One breaker, twice."""
 
     executor: SyncExecutor
+    moves: ClassVar[set[tuple[BreakerState, BreakerState]]] = set()
 
     @initialize(config=configs)
     def begin(self, config: BreakerConfig) -> None:
@@ -79,6 +80,7 @@ class Life(RuleBasedStateMachine):
         reply = self.executor.run(self.commands.report(NAME, config=self.config, **told))
         self.model = model.report(before, self.config, now_ms=self.now, **told)
         assert reply.before is before.state_at(self.now)
+        self.moves.add((reply.before, reply.snapshot.state))
         self.check(reply.snapshot)
         # A report never lets anybody through sooner than was said.
         assert self.model.until_ms >= before.until_ms
@@ -89,6 +91,7 @@ class Life(RuleBasedStateMachine):
         reply = self.executor.run(self.commands.acquire(NAME, permits=names))
         self.model, granted = model.acquire(before, names, now_ms=self.now)
         assert (reply.before, reply.granted) == (before.state, granted)
+        self.moves.add((reply.before, reply.snapshot.state))
         self.check(reply.snapshot)
         if reply.snapshot.state is BreakerState.HALF_OPEN:
             assert len(self.model.held) + self.model.successes <= self.config.half_open_permits
@@ -116,4 +119,7 @@ def test_the_scripts_do_what_the_model_says(redis_url: str) -> None:
     Life.executor = SyncExecutor(client)
     run_state_machine_as_test(Life, settings=SETTINGS)
     assert leaks(client, quiet=True) == []
+    # And it went every way there is
+    closed, opened, half = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
+    assert {(closed, opened), (opened, half), (half, opened), (half, closed)} <= Life.moves
     Life.executor.close()
