@@ -81,5 +81,5 @@ def test_on_a_terminal_there_is_a_picture_and_no_lines() -> None:
     with telling.live():
         telling.show(snapshot(1.0))
         telling.event("an event that the picture shows by itself")
-    assert "tenants" in out.getvalue()
+    assert "gold" in out.getvalue()
     assert "by itself" not in out.getvalue()
