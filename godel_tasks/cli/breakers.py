@@ -82,5 +82,7 @@ def _force(name: str, state: BreakerState | None, *, as_json: bool) -> None:
                 instance_id=full.removeprefix(INSTANCE_BREAKER), event="breaker.forced"
             )
             runtime.store.run(told)
+        else:
+            runtime.store.run(BreakerCommands().enlist(full))
     snapshot: BreakerSnapshot = reply.snapshot
     answer(as_json, as_data(snapshot), f"Breaker {snapshot.name} is {snapshot.words}.")

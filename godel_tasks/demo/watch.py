@@ -10,10 +10,14 @@ from typing import Any, NamedTuple
 from godel_tasks.demo.display import DispatcherRow, InstanceRow, LaneRow, Snapshot, TenantRow
 from godel_tasks.demo.house import House
 from godel_tasks.demo.plan import DISPATCHERS, INSTANCES, TENANTS, InstancePlan
+from godel_tasks.domain.breaker import BreakerSnapshot, BreakerState
+from godel_tasks.domain.instance import Health
 from godel_tasks.domain.task import Level
 from godel_tasks.domain.tenant import TenantStatus
+from godel_tasks.store.breakers import BreakerCommands
 from godel_tasks.store.command import Command, plain
 from godel_tasks.store.decisions import KeptDecision
+from godel_tasks.store.keys import INSTANCE_BREAKER
 from godel_tasks.store.registry import Fleet
 
 #: Seconds over which speeds are measured.
@@ -109,6 +113,7 @@ class Watcher:
         for name in self._names:
             commands.append(registry.fields(instance_id=name))
             commands.append(registry.slots_used(instance_id=name)[0])
+            commands.append(BreakerCommands().read(INSTANCE_BREAKER + name))
         replies = await self._house.store.pipeline(commands)
         statuses = dict(zip(TENANTS, replies, strict=False))
         classes, leases, fleet, decision, *instances = replies[len(TENANTS) :]
@@ -138,7 +143,7 @@ class Watcher:
         rows = []
         planned = {plan.instance_id: plan for plan in self._plans}
         for number, name in enumerate(self._names):
-            fields, used = replies[2 * number], replies[2 * number + 1]
+            fields, used, breaker = replies[3 * number : 3 * number + 3]
             alive = fleet.leases.get(name, 0) > fleet.now_ms
             if not alive and name not in planned:
                 continue
@@ -150,7 +155,7 @@ class Watcher:
                     id=name,
                     region=plan.region if plan else fields.get("region", ""),
                     status="killed" if name in self._house.killed else status,
-                    health=fields.get("health") or ("healthy" if alive else ""),
+                    health=_condition(fields, breaker) if alive else "",
                     running=min(used, capacity),
                     capacity=capacity,
                     completed=int(fields.get("completed_tasks") or 0),
@@ -187,6 +192,13 @@ class Watcher:
         total = sum(status.slot_ms for status in statuses.values())
         if total and all(status.depth for status in statuses.values()):
             self._shares = {name: status.slot_ms / total for name, status in statuses.items()}
+
+
+def _condition(fields: dict[str, str], breaker: BreakerSnapshot) -> str:
+    """Its breaker where that is not closed, else its health."""
+    if breaker.state is not BreakerState.CLOSED:
+        return f"breaker {breaker.state.value}"
+    return fields.get("health") or Health.HEALTHY.value
 
 
 def _settled(status: TenantStatus) -> int:

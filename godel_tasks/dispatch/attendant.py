@@ -14,9 +14,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 from godel_tasks.dispatch.config import DispatchConfig, Ports
-from godel_tasks.dispatch.fleet import FleetView, Member
+from godel_tasks.dispatch.fleet import FleetView
 from godel_tasks.dispatch.lease import LeaseKeeper
 from godel_tasks.dispatch.links import Links
+from godel_tasks.dispatch.seen import SeenInstance
 from godel_tasks.domain.instance import InstanceRecord, InstanceStatus
 from godel_tasks.errors import InstanceError, StoreUnavailable
 from godel_tasks.instances.background import end_task
@@ -84,7 +85,7 @@ class Attendant:
 
         task.add_done_callback(done)
 
-    async def _attend(self, instance_id: str, member: Member) -> None:
+    async def _attend(self, instance_id: str, member: SeenInstance) -> None:
         connection = await self._links.open(member.record.config)
         if not isinstance(connection, AttendedConnection):
             return
@@ -102,7 +103,7 @@ class Attendant:
             await self._renew(instance_id, record.generation, connection, dead=dead)
 
     async def _missed(
-        self, instance_id: str, member: Member, connection: AttendedConnection
+        self, instance_id: str, member: SeenInstance, connection: AttendedConnection
     ) -> None:
         """Nobody listens there: its lease need not run out before its tasks run elsewhere."""
         if not connection.refused or member.record.status is InstanceStatus.DEAD:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from godel_tasks.dispatch.config import DispatchConfig, Ports
-from godel_tasks.dispatch.fleet import FleetView, Member
+from godel_tasks.dispatch.fleet import FleetView
 from godel_tasks.dispatch.flights import Flight
+from godel_tasks.dispatch.seen import SeenInstance
 from godel_tasks.domain.attempt import Completion
 from godel_tasks.domain.breaker import BreakerSnapshot, BreakerState, CallOutcome, ErrorKind
 from godel_tasks.errors import StoreError
@@ -167,7 +168,7 @@ class Breaking:
         return {instance_id: count for instance_id, count in allowed.items() if count}
 
     def _guards(self, instance_id: str) -> tuple[str, ...]:
-        member: Member | None = self._fleet.members.get(instance_id)
+        member: SeenInstance | None = self._fleet.members.get(instance_id)
         return member.guards if member else ()
 
     # -- what is told ------------------------------------------------------------------------

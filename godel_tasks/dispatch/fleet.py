@@ -10,12 +10,12 @@ from typing import Any
 from godel_tasks.dispatch.breakerview import BreakerView
 from godel_tasks.dispatch.config import DispatchConfig, Ports
 from godel_tasks.dispatch.reach import Reach
+from godel_tasks.dispatch.seen import SeenInstance, candidate_of, guards_of
 from godel_tasks.domain.instance import Health, InstanceRecord, InstanceStatus
 from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.domain.routing import Filtered
 from godel_tasks.errors import StoreUnavailable, UnknownDriver
 from godel_tasks.events import FleetDoubted
-from godel_tasks.policy.blame import breakers_behind
 from godel_tasks.policy.filters import InstanceFacts, refusal, standing_refusal
 from godel_tasks.policy.massloss import LossDecision, judge_losses
 from godel_tasks.policy.matching import match
@@ -35,43 +35,6 @@ LOOKS_OF_A_ROUND = 10
 COOL_OFF_S = 0.2
 
 
-class Member:
-    """An instance in the view: its record, and how many slots seem to be used."""
-
-    __slots__ = ("candidate", "cool_until", "guards", "lease_until_ms", "record", "used")
-
-    def __init__(self, record: InstanceRecord) -> None:
-        self.record = record
-        self.candidate = candidate_of(record)
-        #: Names of the breakers before it: its own, and those of what stands behind it.
-        self.guards = guards_of(record)
-        self.used = record.slots_used
-        self.cool_until = 0.0
-        #: As of the last look: the record's own is older.
-        self.lease_until_ms = record.lease_until_ms
-
-
-def guards_of(record: InstanceRecord) -> tuple[str, ...]:
-    return INSTANCE_BREAKER + record.instance_id, *breakers_behind(record.config.capabilities)
-
-
-def candidate_of(record: InstanceRecord) -> Candidate:
-    """An instance as strategies score it; its free slots are for the tick to say."""
-    config, metrics = record.config, record.metrics
-    return Candidate(
-        config.instance_id,
-        config.capacity,
-        0,
-        config.region,
-        config.pool,
-        config.capabilities,
-        record.latency_ms,
-        metrics.backpressure or 0.0,
-        record.health is Health.DEGRADED,
-        metrics.queued_tasks or 0,
-    )
-
-
 class FleetView:
     """Who is there, who is alive, who has room."""
 
@@ -81,7 +44,7 @@ class FleetView:
         self._ports = ports
         self._config = config
         self._on_lost = on_lost
-        self.members: dict[str, Member] = {}
+        self.members: dict[str, SeenInstance] = {}
         self.reach = Reach(ports.clock, config.instance_lease_ms / 1000)
         self.breakers = BreakerView(ports)
         #: Rises with every change that matters to routing.
@@ -157,7 +120,7 @@ class FleetView:
             record = record_of(instance_id, fields, fleet.leases[instance_id])
             known = self.members.get(instance_id)
             if known is None:
-                known = self.members[instance_id] = Member(record)
+                known = self.members[instance_id] = SeenInstance(record)
                 self.version += 1
             before, known.record, known.used = known.record, record, held + orphaned
             known.candidate, known.guards = candidate_of(record), guards_of(record)
@@ -177,7 +140,7 @@ class FleetView:
         own = [INSTANCE_BREAKER + i for i in instance_ids if i in self.members]
         await self.breakers.look([*own, *sorted(behind)], known)
 
-    def breaker_refusal(self, member: Member) -> str:
+    def breaker_refusal(self, member: SeenInstance) -> str:
         """Why a breaker keeps new work from an instance; "" when none does."""
         return self.breakers.refusal(member.guards) if self.breakers.unwell else ""
 
@@ -238,7 +201,7 @@ class FleetView:
                 member.candidate = candidate_of(member.record)
                 self.version += 1
 
-    def _why_dead(self, member: Member) -> str:
+    def _why_dead(self, member: SeenInstance) -> str:
         if self.attended(member.record.config.driver):
             return "nothing was heard of it for as long as its lease, or nobody listens there"
         return "its heartbeats stopped"
@@ -275,7 +238,7 @@ class FleetView:
         """Something newer than the snapshot was heard of it: read it at the next look."""
         self._stale.add(instance_id)
 
-    def _restate(self, member: Member, status: InstanceStatus) -> None:
+    def _restate(self, member: SeenInstance, status: InstanceStatus) -> None:
         member.record = replace(member.record, status=status)
         self.version += 1
 
@@ -354,7 +317,7 @@ class FleetView:
         member = self.members.get(instance_id)
         return self._facts(member) if member is not None else None
 
-    def _facts(self, member: Member) -> InstanceFacts:
+    def _facts(self, member: SeenInstance) -> InstanceFacts:
         record = member.record
         return InstanceFacts(
             record.config,
@@ -364,7 +327,7 @@ class FleetView:
             free=member.candidate.free,
         )
 
-    def _unfit(self, member: Member) -> str:
+    def _unfit(self, member: SeenInstance) -> str:
         """Why nothing is to be sent there for the moment; "" when it may be."""
         if member.cool_until > self._ports.clock.monotonic():
             return "it refused a delivery a moment ago"

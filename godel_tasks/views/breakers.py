@@ -6,9 +6,11 @@ from typing import cast
 
 from godel_tasks.domain.breaker import BreakerSnapshot
 from godel_tasks.errors import UnknownBreaker
+from godel_tasks.policy.blame import breakers_behind
 from godel_tasks.runtime import Runtime
 from godel_tasks.store.breakers import BreakerCommands
 from godel_tasks.store.keys import INSTANCE_BREAKER
+from godel_tasks.views.instances import all_instances
 
 
 def all_breakers(runtime: Runtime) -> list[BreakerSnapshot]:
@@ -41,8 +43,11 @@ def breaker_named(runtime: Runtime, name: str) -> BreakerSnapshot:
 
 
 def full_name(runtime: Runtime, name: str) -> str:
-    """As `breaker_named` finds it."""
+    """As `breaker_named` finds it; those behind registered instances are known before anything was
+    reported to them."""
     found = {snapshot.name for snapshot in all_breakers(runtime)}
+    for view in all_instances(runtime):
+        found.update(breakers_behind(view.config.capabilities))
     for full in (name, INSTANCE_BREAKER + name):
         if full in found:
             return full

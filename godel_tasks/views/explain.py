@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from godel_tasks.dispatch.fleet import candidate_of
+from godel_tasks.dispatch.seen import candidate_of
+from godel_tasks.domain.breaker import BreakerSnapshot
 from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.domain.routing import Filtered, Scored
 from godel_tasks.domain.task import TaskState
 from godel_tasks.policy.balancer import LoadBalancer
+from godel_tasks.policy.blame import breakers_behind
 from godel_tasks.policy.filters import InstanceFacts, refusal
 from godel_tasks.policy.strategy import Candidate
 from godel_tasks.store.decisions import KeptDecision, decision_of
+from godel_tasks.store.keys import INSTANCE_BREAKER
+from godel_tasks.views.breakers import all_breakers
 from godel_tasks.views.instances import InstanceView, all_instances
 from godel_tasks.views.tasks import TaskView, task_view
 
@@ -101,7 +106,7 @@ def _waiting(runtime: Runtime, view: TaskView, found: Explanation) -> Explanatio
         return found
     settings = runtime.settings
     balancer = LoadBalancer(random.Random(), settings.strategy, settings.regions)
-    candidates, filtered = look(wanted, all_instances(runtime))
+    candidates, filtered = look(wanted, all_instances(runtime), all_breakers(runtime))
     found.live, found.strategy = True, balancer.strategy_of(wanted)
     found.at_ms = runtime.store.run(runtime.registry.fleet()).now_ms
     found.candidates = tuple(balancer.ranked(wanted, candidates))
@@ -112,20 +117,30 @@ def _waiting(runtime: Runtime, view: TaskView, found: Explanation) -> Explanatio
 
 
 def look(
-    wanted: RequirementClass, instances: list[InstanceView]
+    wanted: RequirementClass,
+    instances: Iterable[InstanceView],
+    breakers: Iterable[BreakerSnapshot],
 ) -> tuple[list[Candidate], list[Filtered]]:
     """Candidates for a class as things are now, and the others with what stands against each."""
+    refusals = {snapshot.name: snapshot.refusal for snapshot in breakers}
     candidates, filtered = [], []
     for view in instances:
         candidate = candidate_of(view.record)
         candidate.free = max(0, view.config.capacity - view.slots_used)
         record = view.record
+        behind = breakers_behind(view.config.capabilities)
+        against = [f"{name}: {refusals[name]}" for name in behind if refusals.get(name)]
+        own = refusals.get(INSTANCE_BREAKER + record.instance_id, "")
         facts = InstanceFacts(
-            view.config, view.status, record.health, record.health_reason, free=candidate.free
+            view.config,
+            view.status,
+            record.health,
+            record.health_reason,
+            breaker=own or next(iter(against), ""),
+            free=candidate.free,
         )
-        against = refusal(wanted, facts)
-        if against:
-            filtered.append(Filtered(view.config.instance_id, against))
+        if reason := refusal(wanted, facts):
+            filtered.append(Filtered(view.config.instance_id, reason))
         else:
             candidates.append(candidate)
     return candidates, filtered

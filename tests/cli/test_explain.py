@@ -83,3 +83,21 @@ def test_a_tenants_pools_and_strategy_are_part_of_its_classes(played: PlayedDisp
     # And a task that asks for another strategy stays at home
     told = ok("tasks", "explain", submit("--strategy", "least-loaded"))
     assert [c["instance_id"] for c in told["candidates"]] == ["home"]
+
+
+def test_an_open_breaker_is_what_stands_against_an_instance(played: PlayedDispatcher) -> None:
+    # Given an instance whose breaker a person opened, and one behind whose provider one is open
+    register(
+        played,
+        InstanceConfig("sick", "h:1"),
+        InstanceConfig("behind", "h:2", capabilities={"provider": "p1"}),
+    )
+    ok("breakers", "open", "sick")
+    ok("breakers", "open", "provider:p1")
+    # When a task that waits is explained
+    told = ok("tasks", "explain", submit())
+    # Then both say so, and neither is a candidate
+    assert told["candidates"] == []
+    reasons = {f["instance_id"]: f["reason"] for f in told["filtered"]}
+    assert reasons["sick"].startswith("breaker forced open")
+    assert reasons["behind"].startswith("provider:p1: breaker forced open")

@@ -31,14 +31,14 @@ def blocker(calm: World) -> Iterator[GodelResult]:
 
 
 def test_a_task_that_runs_past_its_deadline_is_stopped_and_fails(calm: World):
-    # Given a task that would run for a minute and must be done within 1.5 s
+    # Given a task that would run for a minute and must be done within 3 s
     began = time.monotonic()
-    result = calm.submit("acme", {"sleep": 60}, deadline=1.5)
+    result = calm.submit("acme", {"sleep": 60}, deadline=3)
     # When the deadline passes
     with pytest.raises(TaskTimedOut, match="deadline"):
         result.get(timeout=10)
     # Then it was stopped on its instance, and not tried again
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 9
     assert len(calm.starts(result.id)) == 1
     assert calm.journal(result.id)[-1]["end"] == "timed_out"
 
