@@ -8,6 +8,7 @@ goes on where it was. Making an instance may take minutes: acts run beside the d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import socket
 from collections.abc import Callable, Coroutine
@@ -24,6 +25,7 @@ from godel_tasks.domain.scaling import (
     ScalingKind,
     ScalingPolicy,
 )
+from godel_tasks.errors import StoreError
 from godel_tasks.fleet.scaling_reader import Fleet, ScalingReader
 from godel_tasks.policy.scaling import planning
 from godel_tasks.policy.scaling.planning import Plan, plan
@@ -115,11 +117,15 @@ class AutoScaler:
         return found
 
     async def aclose(self) -> None:
-        """Give up what is under way; whoever leads next finishes it."""
+        """Give up what is under way, and the lead; whoever leads next finishes it."""
         acts = list(self._acts.values())
         for act in acts:
             act.cancel()
         await asyncio.gather(*acts, return_exceptions=True)
+        if self._token:
+            # A lease that is over at once. One that cannot be given back ends by itself.
+            with contextlib.suppress(StoreError):
+                await self._store.run(self._commands.lead(owner=self.owner, lease_ms=0))
 
     # ------------------------------------------------------------------------------ one pool
 

@@ -250,6 +250,17 @@ async def test_one_process_decides_and_another_goes_on_when_it_is_gone(scaled: S
     await other.aclose()
 
 
+async def test_one_that_stops_leaves_the_lead_to_the_next(scaled: ScaledPool) -> None:
+    scaled.policy(min_instances=1)
+    await scaled.looks(1)
+    scaled.policy(min_instances=2)
+    await scaled.scaler.aclose()
+    other = scaled.process("b")
+    await scaled.looks(1, other)
+    assert scaled.fleet.spawns == 2
+    await other.aclose()
+
+
 async def test_what_was_begun_is_ended_when_the_policy_is_removed(scaled: ScaledPool) -> None:
     scaled.policy()
     (name,) = scaled.fleet.add(slots_used=1)

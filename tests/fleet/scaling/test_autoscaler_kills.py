@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from godel_tasks.domain.member import MemberState
@@ -23,7 +25,10 @@ async def _killed_at(scaled: ScaledPool, step: int, looks: int) -> bool:
         await scaled.looks(looks, victim)
     except Killed:
         killed = True
-    await victim.aclose()
+    acts = list(victim._acts.values())
+    for act in acts:
+        act.cancel()
+    await asyncio.gather(*acts, return_exceptions=True)
     scaled.fleet.deadline = Deadline()
     scaled.fleet.tend()
     return killed
