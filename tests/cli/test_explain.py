@@ -99,5 +99,5 @@ def test_an_open_breaker_is_what_stands_against_an_instance(played: PlayedDispat
     # Then both say so, and neither is a candidate
     assert told["candidates"] == []
     reasons = {f["instance_id"]: f["reason"] for f in told["filtered"]}
-    assert reasons["sick"].startswith("breaker forced open")
-    assert reasons["behind"].startswith("provider:p1: breaker forced open")
+    assert reasons["sick"].startswith("breaker forced-open by ")
+    assert reasons["behind"].startswith("provider:p1: breaker forced-open by ")
