@@ -238,8 +238,8 @@ async def test_it_has_its_own_time_to_end_and_not_more(
 ) -> None:
     # Given an instance that takes long to end what it runs
     engine.images["agents:1"] = Image(stop_takes_s=3600)
-    for instance_id in ("a-1", "a-2"):
-        await provider.spawn(template(stop_s="1"), instance_id)
+    await provider.spawn(template(stop_s="1"), "a-1")
+    await provider.spawn(template(stop_s="3600"), "a-2")
     first, second = engine.containers.values()
     # When it is removed, it has the time of its template
     began = time.monotonic()
@@ -247,9 +247,8 @@ async def test_it_has_its_own_time_to_end_and_not_more(
     assert time.monotonic() - began >= 0.9
     assert first.killed
     # Or as much as whoever removes it gives it
-    began = time.monotonic()
-    await provider.remove("a-2", grace_s=0)
-    assert time.monotonic() - began < 0.9
+    async with asyncio.timeout(60):
+        await provider.remove("a-2", grace_s=0)
     assert second.killed
     # And neither is there any more, whoever asks again
     await provider.remove("a-1")

@@ -398,15 +398,15 @@ async def test_it_has_its_own_time_to_end_or_as_much_as_it_is_given(
     provider: KubernetesProvider, cluster: KubernetesStub, kind: str
 ) -> None:
     slow = Behaviour(waits_for_id=kind == "deployment", ends_after_s=3600, grace_s=1)
-    cluster.apply(kind, "gw", 0, slow)
+    workload = cluster.apply(kind, "gw", 0, replace(slow, grace_s=3600))
     await provider.spawn(template(kind), "gw-0")
+    workload.behaviour = slow
     await provider.spawn(template(kind), "gw-1")
     began = time.monotonic()
     await provider.remove("gw-1")
     assert time.monotonic() - began >= 0.9
-    began = time.monotonic()
-    await provider.remove("gw-0", grace_s=0)
-    assert time.monotonic() - began < 0.9
+    async with asyncio.timeout(60):
+        await provider.remove("gw-0", grace_s=0)
     assert await provider.provided() == []
 
 
