@@ -1,7 +1,8 @@
 """Gateways that a provider makes for a pool.
 
-Beside what `godel openclaw start` writes into a gateway's folder (folder.py) there is then a
-`template.json`, written first: what it was made from. A gateway without it was made by a person.
+Beside what `godel openclaw start` writes into a gateway's folder (folder.py) there are then two
+files, written first: `owner` (owner.py), and `template.json`, what it was made from. A gateway
+without them was made by a person.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from godel_tasks.instances.providers.options import Options
 from godel_tasks.openclaw import gateways, processes
 from godel_tasks.openclaw.folder import Folder, folder_of, root_of, write_private
 from godel_tasks.openclaw.logs import last_words
+from godel_tasks.openclaw.owner import OWNER, is_of
 from godel_tasks.openclaw.running import Command, Gateway, Patience, gateway_command
 from godel_tasks.openclaw.template import Model, Spec
 
@@ -69,6 +71,7 @@ class Gateways:
     """As `Provider` has it, by instance id; of one data folder."""
 
     data_dir: Path
+    owner: str
     command: Command = gateway_command
     patience: Patience = field(default_factory=Patience)
     _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -89,6 +92,7 @@ class Gateways:
             try:
                 if known is None:
                     folder.make()
+                    write_private(folder.path / OWNER, self.owner + "\n")
                     write_private(_template_file(folder), asdict(template))
                 if not folder.spec.exists():
                     made = known or template
@@ -129,9 +133,9 @@ class Gateways:
 
     async def provided(self) -> list[ProvidedInstance]:
         root = root_of(self.data_dir)
-        folders = [Folder(path) for path in sorted(root.iterdir())] if root.is_dir() else []
-        made = {folder: found for folder in folders if (found := _read_template(folder))}
-        return [self._provided(folder, template) for folder, template in made.items()]
+        owned = sorted(path.parent for path in root.glob(f"*/{OWNER}"))
+        folders = [Folder(path) for path in owned if is_of(path, self.owner)]
+        return [self._provided(folder, _read_template(folder)) for folder in folders]
 
     def last_words(self, instance_id: str) -> str:
         return last_words(folder_of(self.data_dir, instance_id))
@@ -149,7 +153,9 @@ class Gateways:
             patience=_patience(self.patience, _read_template(folder)),
         )
 
-    def _provided(self, folder: Folder, template: InstanceTemplate) -> ProvidedInstance:
+    def _provided(self, folder: Folder, template: InstanceTemplate | None) -> ProvidedInstance:
+        if template is None:
+            return ProvidedInstance(folder.instance_id, "", running=False)
         main = processes.main_process(folder)
         config: InstanceConfig | None = None
         if folder.spec.exists():

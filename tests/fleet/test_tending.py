@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from godel_tasks.domain.member import MemberState
 from godel_tasks.domain.pool import MadeInstance, Wanted
@@ -146,6 +149,24 @@ async def test_a_folder_that_is_garbage_is_removed(house: House) -> None:
     (half / "instance.json").write_text("{")
     assert await acts(house) == [Act.REMOVE]
     assert not half.exists()
+
+
+async def test_what_another_godel_has_made_in_the_same_data_folder_is_left_alone(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an instance, and another Godel with a Redis of its own and the same data folder
+    await house.declare()
+    name = await house.manager.spawn("shared")
+    house.process(name).kill()
+    await house.store.run(plain("DEL", REGISTRY_MADE, decode=int))
+    url = os.environ["GODEL_REDIS_URL"]
+    monkeypatch.setenv("GODEL_REDIS_URL", "redis://elsewhere:6379/0")
+    # Then that one sees nothing of it
+    assert await acts(house) == []
+    assert house.folder(name).path.exists()
+    # And this one, by whom it was made, does
+    monkeypatch.setenv("GODEL_REDIS_URL", url)
+    assert await acts(house) == [Act.REMOVE]
 
 
 async def test_a_removal_that_was_broken_off_is_finished(house: House) -> None:

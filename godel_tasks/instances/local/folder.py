@@ -2,7 +2,8 @@
 
 | file | what | written by |
 |---|---|---|
-| `instance.json` | the template that it was made from | provider, first |
+| `owner` | whose it is, where several Godels use one data folder | provider, first |
+| `instance.json` | the template that it was made from | provider |
 | `process.json` | pid and creation time of the running process | provider |
 | `ready.json` | where it listens; there once it is registered | instance, at each start |
 | `instance.log`, `instance.log.1` | what it prints, and printed before | instance; provider cuts |
@@ -21,6 +22,7 @@ from typing import ClassVar
 
 from godel_tasks.domain.pool import InstanceTemplate
 from godel_tasks.openclaw.folder import write_private
+from godel_tasks.openclaw.owner import OWNER
 
 #: A log above this is kept as `.1`, and begun anew.
 LOG_BYTES = 5_000_000
@@ -42,6 +44,10 @@ class LocalFolder:
     @property
     def mark(self) -> tuple[str, str]:
         return self.MARK, str(self.path)
+
+    @property
+    def owner(self) -> Path:
+        return self.path / OWNER
 
     @property
     def template(self) -> Path:
@@ -67,9 +73,10 @@ class LocalFolder:
     def lock(self) -> Path:
         return self.path.with_name(f".{self.path.name}.lock")
 
-    def make(self, template: InstanceTemplate) -> None:
-        """The folder with its template; idempotent."""
+    def make(self, template: InstanceTemplate, owner: str) -> None:
+        """The folder with its owner and its template; idempotent."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(self.owner, owner + "\n")
         write_private(self.template, asdict(template))
 
     def read_template(self) -> InstanceTemplate | None:

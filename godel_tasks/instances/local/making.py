@@ -11,6 +11,7 @@ from godel_tasks.instances.local import options
 from godel_tasks.instances.local.folder import LocalFolder, all_folders, folder_of
 from godel_tasks.instances.local.running import LocalInstance
 from godel_tasks.openclaw import processes
+from godel_tasks.openclaw.owner import is_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class LocalInstances:
     """As `Provider` has it, by instance id."""
 
     data_dir: Path
+    owner: str
 
     def check(self, template: InstanceTemplate) -> None:
         options.read(template)
@@ -38,7 +40,7 @@ class LocalInstances:
         await self._one(instance_id).remove(grace_s=grace_s)
 
     async def provided(self) -> list[ProvidedInstance]:
-        folders = all_folders(self.data_dir)
+        folders = [each for each in all_folders(self.data_dir) if is_of(each.path, self.owner)]
         if not folders:
             return []
         marked = await asyncio.to_thread(processes.marked_processes, LocalFolder.MARK)
@@ -52,7 +54,7 @@ class LocalInstances:
         return sum([await asyncio.to_thread(folder.cut_log) for folder in folders])
 
     def _one(self, instance_id: str) -> LocalInstance:
-        return LocalInstance(folder_of(self.data_dir, instance_id), self.data_dir)
+        return LocalInstance(folder_of(self.data_dir, instance_id), self.data_dir, self.owner)
 
 
 def _provided(folder: LocalFolder, marked: list[processes.Process]) -> ProvidedInstance:

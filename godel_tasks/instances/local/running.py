@@ -35,6 +35,7 @@ class LocalInstance:
 
     folder: LocalFolder
     data_dir: Path
+    owner: str
 
     async def spawn(self, template: InstanceTemplate) -> None:
         """Make its folder and start it; come back when it is registered and healthy. One that is
@@ -49,7 +50,7 @@ class LocalInstance:
             known = self.folder.read_template()
             try:
                 if known is None:
-                    self.folder.make(template)
+                    self.folder.make(template, self.owner)
                 await self._start(known or template)
             except BaseException:
                 if known is None:

@@ -19,6 +19,7 @@ from godel_tasks.instances.local.making import LocalInstances
 from godel_tasks.instances.provider import Provider
 from godel_tasks.openclaw import gateways
 from godel_tasks.openclaw.making import Gateways
+from godel_tasks.openclaw.owner import owner_of
 from godel_tasks.openclaw.running import Command, Patience, gateway_command
 from godel_tasks.settings import load_settings
 
@@ -104,9 +105,10 @@ class ProcessProvider(Provider):
 
     @cached_property
     def _makers(self) -> dict[str, LocalInstances | Gateways]:
+        owner = owner_of(load_settings())
         return {
-            LOCAL: LocalInstances(self._data_dir),
-            GATEWAYS: Gateways(self._data_dir, self._command, self._patience),
+            LOCAL: LocalInstances(self._data_dir, owner),
+            GATEWAYS: Gateways(self._data_dir, owner, self._command, self._patience),
         }
 
     def _maker(self, config: InstanceConfig) -> LocalInstances | Gateways:
