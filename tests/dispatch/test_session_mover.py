@@ -8,7 +8,8 @@ import pytest
 
 from godel_tasks.dispatch.config import DispatchConfig, Ports
 from godel_tasks.dispatch.feeder import CellView
-from godel_tasks.dispatch.fleet import FleetView, Member
+from godel_tasks.dispatch.fleet import FleetView
+from  import Member
 from godel_tasks.dispatch.sessions import STRANGER_S, SessionMover
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.domain.requirement import RequirementClass
