@@ -9,7 +9,7 @@ import pytest
 from godel_tasks.dispatch.config import DispatchConfig, Ports
 from godel_tasks.dispatch.feeder import CellView
 from godel_tasks.dispatch.fleet import FleetView
-from  import Member
+from godel_tasks.dispatch.seen import SeenInstance
 from godel_tasks.dispatch.sessions import STRANGER_S, SessionMover
 from godel_tasks.domain.instance import InstanceConfig
 from godel_tasks.domain.requirement import RequirementClass
@@ -162,7 +162,7 @@ async def test_it_leaves_a_breaker_behind_only_for_an_instance_that_has_none_bef
     # Given an open breaker before the session's instance, and before the other one or not
     await house.stand()
 
-    def refusal(member: Member) -> str:
+    def refusal(member: SeenInstance) -> str:
         return "breaker gw is open" if member.record.instance_id in behind else ""
 
     monkeypatch.setattr(house.fleet, "breaker_refusal", refusal)
