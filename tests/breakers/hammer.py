@@ -2,8 +2,8 @@
 
     python -m tests.breakers.hammer URL NAME hammer|hold
 
-The backend is a key: it fails while `sick` stands. Moves and probes that this process hears of go
-to lists. `hold` takes one permit, says so, and never gives it back.
+It begins when `go` stands. The backend is a key: it fails while `sick` stands. Moves and probes
+that this process hears of go to lists. `hold` takes one permit, says so, and never gives it back.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ def main(url: str, name: str, act: str) -> None:
         if reply.moved:
             client.rpush("moves", f"{reply.before} {reply.snapshot.state}")
 
+    client.rpush("ready", name)
+    while not client.exists("go"):
+        time.sleep(0.005)
     for number in itertools.count():
         permit = f"{name}/{number}"
         reply = executor.run(commands.acquire(BREAKER, permits=[permit]))
@@ -48,7 +51,7 @@ def main(url: str, name: str, act: str) -> None:
             sys.stdin.read()
         letter = "f" if client.exists("sick") else "o"
         told = {"probes": {permit: letter}} if probes else {"outcomes": letter}
-        heard(executor.run(commands.report(BREAKER, config=CONFIG, reporter=name, **told)))
+        heard(executor.run(commands.report(BREAKER, config=CONFIG, reporter=name, live=8, **told)))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,13 @@ class Backend:
         self.callers.append(process)
         return process
 
+    def go(self, callers: int) -> None:
+        """Let them begin at once, when all of them are there."""
+        wait_until(
+            lambda: self.client.llen("ready") == callers, description="all are there", timeout=30
+        )
+        self.client.set("go", 1)
+
     def breaker(self) -> BreakerSnapshot:
         return self.executor.run(BreakerCommands().read(BREAKER))
 
@@ -68,6 +75,7 @@ def test_eight_processes_move_it_once_and_make_exactly_the_permitted_probes(
     backend.client.set("sick", 1)
     for number in range(8):
         backend.call_from(f"w{number}")
+    backend.go(8)
     # When enough of their calls have failed
     opened = backend.wait_for(BreakerState.OPEN)
     # Then it is open for exactly its time, by what at least two of them saw
@@ -93,6 +101,7 @@ def test_a_process_that_dies_with_a_permit_gives_it_back(backend: Backend) -> No
     report = commands.report(BREAKER, config=CONFIG, reporter="me", outcomes="f" * 20)
     assert backend.executor.run(report).snapshot.state is BreakerState.OPEN
     holders = [backend.call_from(f"h{number}", "hold") for number in range(5)]
+    backend.go(5)
     for holder in holders:
         assert holder.stdout
         assert holder.stdout.readline() == "holds\n"

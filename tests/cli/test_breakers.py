@@ -59,6 +59,23 @@ def test_breakers_are_seen_held_and_left_to_themselves(attached: str) -> None:
     runtime.store.close()
 
 
+def test_a_waiting_task_says_which_breakers_keep_it_from_instances(attached: str) -> None:
+    # Given two instances, one with an open breaker, one before a provider with one
+    runtime = Runtime(load_settings())
+    ok("tenants", "add", "acme")
+    ok("instances", "add", "gw-1", "h:1")
+    ok("instances", "add", "gw-2", "h:2", "--capability", "provider=acme")
+    _break(runtime, "provider:acme")
+    ok("breakers", "open", "gw-1")
+    # When a task waits
+    task = ok("tasks", "submit", "acme", "1")["task_id"]
+    # Then it says so of each
+    told = {f["instance_id"]: f["reason"] for f in ok("tasks", "explain", task)["filtered"]}
+    assert told["gw-1"].startswith("breaker forced-open by")
+    assert told["gw-2"].startswith("provider:acme: breaker open until")
+    runtime.store.close()
+
+
 def test_a_breaker_that_nobody_knows_is_told(attached: str) -> None:
     refused = godel("breakers", "open", "no-such")
     assert refused.code == 5
