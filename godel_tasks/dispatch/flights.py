@@ -38,6 +38,7 @@ class Flight:
         "sent_at",
         "session_note",
         "settling",
+        "till_deadline",
         "timeout_at",
     )
 
@@ -51,6 +52,8 @@ class Flight:
         self.in_doubt = False
         self.sent_at = 0.0
         self.timeout_at = 0.0
+        #: The time that its instance was given ends with the task's deadline.
+        self.till_deadline = False
         #: The index says RUNNING.
         self.running = False
         self.settling = False

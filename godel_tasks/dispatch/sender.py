@@ -126,6 +126,7 @@ class Sender:
             if left <= 0 and not flight.may_have_run:
                 self._on_late(flight)
                 return None
+            flight.till_deadline = left <= timeout_ms
             timeout_ms = max(1, min(timeout_ms, int(left)))
         if not flight.timeout_at:
             flight.timeout_at = now + timeout_ms / 1000

@@ -33,12 +33,15 @@ def judge(
     """What happens to the flight's task."""
     record = flight.held.record
     choice = record.body.on_uncertain or tenant_on_uncertain
+    # Its instance counts by a clock of its own, and may be done a few ms before our estimate of
+    # Redis's: what ran until its deadline has no time left for another attempt.
+    ran_out = completion.end is End.TIMED_OUT and flight.till_deadline
     return decide(
         completion,
         max_attempts=record.body.max_attempts,
         on_uncertain=OnUncertain(choice) if choice else config.on_uncertain,
         cancel_cause=flight.cancel_cause,
-        past_deadline=0 < record.deadline_ms <= redis_now_ms,
+        past_deadline=ran_out or 0 < record.deadline_ms <= redis_now_ms,
         rules=config.retry,
         jitter=rng.random(),
     )
