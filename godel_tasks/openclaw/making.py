@@ -18,6 +18,7 @@ from godel_tasks.domain.pool import InstanceTemplate, ProvidedInstance
 from godel_tasks.errors import InstanceError, Unsupported
 from godel_tasks.instances.providers.options import Options
 from godel_tasks.openclaw import gateways, processes
+from godel_tasks.openclaw.flock import locked_async
 from godel_tasks.openclaw.folder import Folder, folder_of, root_of, write_private
 from godel_tasks.openclaw.logs import last_words
 from godel_tasks.openclaw.owner import OWNER, is_of
@@ -94,10 +95,12 @@ class Gateways:
                     folder.make()
                     write_private(folder.path / OWNER, self.owner + "\n")
                     write_private(_template_file(folder), asdict(template))
-                if not folder.spec.exists():
-                    made = known or template
-                    spec = Spec(instance_id, model, made.capacity, made.region, made.pool)
-                    await asyncio.to_thread(gateways.create, self.data_dir, spec)
+                # Two who make the same one make it once: the second would give it another port.
+                async with locked_async(folder.lock):
+                    if not folder.spec.exists():
+                        made = known or template
+                        spec = Spec(instance_id, model, made.capacity, made.region, made.pool)
+                        await asyncio.to_thread(gateways.create, self.data_dir, spec)
                 await self.one(instance_id).start()
             except BaseException:
                 if known is None:
