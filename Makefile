@@ -44,7 +44,8 @@ demo-openclaw: $(STAMP) ## two real OpenClaw gateways, one of them killed and ba
 	@$(BIN)/godel demo --openclaw 2
 
 test: $(STAMP) ## every test but those of test-openclaw, one seeded round of anything random
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not openclaw"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not openclaw and not alone"
+	@$(BIN)/python -m pytest -m alone
 
 test-openclaw: $(STAMP) ## the tests over two real OpenClaw gateways, which it installs (from npm's registry; 4 minutes)
 	@$(BIN)/godel openclaw install >/dev/null

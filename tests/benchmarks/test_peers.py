@@ -16,6 +16,8 @@ from benchmarks.peers.drain import drain
 from benchmarks.peers.install import NotMeasured
 from benchmarks.peers.peer import Look
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).resolve().parents[2]
 #: Those that need no installing, or are installed already by an earlier run of the benchmark.
 THERE = [peer.name for peer in PEERS if peer.ready]

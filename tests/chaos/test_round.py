@@ -8,6 +8,8 @@ import pytest
 
 from tests.chaos.run import Chaos
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.timeout(180)
 def test_nothing_is_lost_while_processes_are_killed_and_stopped(tmp_path: Path):

@@ -18,6 +18,8 @@ from godel_tasks.demo.plan import TENANTS
 from godel_tasks.demo.processes import GODEL
 from tests.helpers import wait_until
 
+pytestmark = pytest.mark.alone
+
 #: Of another Godel, that must not shine into the demo.
 FOREIGN = {
     "GODEL_REDIS_URL": "redis://127.0.0.1:1/0",

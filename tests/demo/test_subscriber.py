@@ -16,6 +16,8 @@ import redis
 from godel_tasks.demo import subscriber
 from tests.helpers import wait_until
 
+pytestmark = pytest.mark.alone
+
 
 class Listening:
     """A subscriber process that is ready."""

@@ -9,8 +9,12 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pytest
+
 from godel_tasks.demo.processes import GODEL
 from tests.demo.test_run import FOREIGN, left_of
+
+pytestmark = pytest.mark.alone
 
 
 def test_both_sides_run_the_same_and_godel_does_not_let_the_small_tenant_wait(
