@@ -76,10 +76,12 @@ POLICY = ScalingPolicy(
 
 
 def template_of(journal: Path) -> InstanceTemplate:
-    """What the auto-scaler makes instances from: as `eu-3`, with a journal for all of them."""
+    """What the auto-scaler makes instances from: every task fits, or the last ones of a tenant
+    would wait for the few instances that suit them while there is room elsewhere. One journal for
+    all of them."""
     options = {"handler": HANDLER, "journal": str(journal), "drain_timeout_s": "2"}
     return InstanceTemplate(
-        POLICY.pool, capacity=4, region="eu", capabilities={"model": "small"}, options=options
+        POLICY.pool, capacity=4, region="eu", capabilities={"model": "large"}, options=options
     )
 
 

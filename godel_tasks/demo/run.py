@@ -11,14 +11,17 @@ import contextlib
 import json
 import sys
 import time
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from godel_tasks.demo import checker
 from godel_tasks.demo.display import Snapshot
 from godel_tasks.demo.flower import seen_by_flower
 from godel_tasks.demo.house import House, opened
 from godel_tasks.demo.kills import Killer
+from godel_tasks.demo.news import News
 from godel_tasks.demo.performing import Report, perform
 from godel_tasks.demo.plan import DEFAULT_TASKS, KILLS, TENANTS, KillPlan
 from godel_tasks.demo.processes import results_of
@@ -27,6 +30,7 @@ from godel_tasks.demo.site import Site
 from godel_tasks.demo.telling import BEFORE, Telling
 from godel_tasks.demo.watch import Watcher
 from godel_tasks.errors import GodelError
+from godel_tasks.instances.background import end_task
 
 #: Seconds between two looks at the running demo.
 LOOK_EVERY_S = 0.2
@@ -81,30 +85,53 @@ async def _story(site: Site, options: DemoOptions, telling: Telling) -> Report:
 
 async def _work(house: House, watcher: Watcher, options: DemoOptions, telling: Telling) -> None:
     """Until all is settled, killing on the way."""
-    kills, killed_at = list(KILLS), 0.0
     house.supervisor.signal("producer", START)
     watcher.phase = "all tenants have work waiting"
+    news = News(house.runtime)
     with contextlib.closing(Killer(house)) as killer:
-        while True:
-            house.check()
-            snapshot = await watcher.look()
-            for news in await watcher.grown():
-                telling.event(news)
-            telling.show(snapshot)
-            if kills and _is_due(kills[0], snapshot, house.tasks, killed_at):
-                telling.event(watcher.tell(await _kill(killer, kills.pop(0), snapshot)))
-                killed_at = snapshot["elapsed_s"]
-            if snapshot["settled"] == house.tasks:
-                return
-            if not kills and not _backlog(snapshot):
-                watcher.phase = "a tenant has none waiting: its share goes to the others"
-            if watcher.elapsed_s > options.seconds_cap:
-                raise GodelError(
-                    f"{snapshot['settled']:,} of {house.tasks:,} tasks were settled after "
-                    f"{options.seconds_cap:g} s",
-                    hint="use fewer --tasks, or a higher --seconds-cap",
-                )
-            await asyncio.sleep(LOOK_EVERY_S)
+        async with beside(news.run()):
+            await _watch(house, watcher, options, telling, news, killer)
+
+
+async def _watch(
+    house: House,
+    watcher: Watcher,
+    options: DemoOptions,
+    telling: Telling,
+    news: News,
+    killer: Killer,
+) -> None:
+    kills, killed_at = list(KILLS), 0.0
+    while True:
+        house.check()
+        snapshot = await watcher.look()
+        for line in [*await watcher.grown(), *map(watcher.tell, news.take())]:
+            telling.event(line)
+        telling.show(snapshot)
+        if kills and _is_due(kills[0], snapshot, house.tasks, killed_at):
+            telling.event(watcher.tell(await _kill(killer, kills.pop(0), snapshot)))
+            killed_at = snapshot["elapsed_s"]
+        if snapshot["settled"] == house.tasks:
+            return
+        if not kills and not _backlog(snapshot):
+            watcher.phase = "a tenant has none waiting: its share goes to the others"
+        if watcher.elapsed_s > options.seconds_cap:
+            raise GodelError(
+                f"{snapshot['settled']:,} of {house.tasks:,} tasks were settled after "
+                f"{options.seconds_cap:g} s",
+                hint="use fewer --tasks, or a higher --seconds-cap",
+            )
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+@contextlib.asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """While this lasts, the work goes on."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        await end_task(task)
 
 
 def _backlog(snapshot: Snapshot) -> bool:
