@@ -3,10 +3,8 @@ what it says of it. The instances are made by Godel's own auto-scaler, not by th
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,8 +21,6 @@ from godel_tasks.store.scaling import ScalingCommands, ScalingEntry
 
 #: Entries of the history that a look reads.
 READ = 50
-#: Seconds that the fleet may take to shrink once no task is left.
-SHRINK_S = 30.0
 
 
 def journal_of_grown(site: Site) -> Path:
@@ -91,16 +87,6 @@ class Growth:
                 with contextlib.suppress(OSError, ValueError, KeyError):
                     self.guard.watch(int(json.loads(process.read_bytes())["pid"]))
                     self._guarded.add(process.parent.name)
-
-    async def shrunk(self) -> bool:
-        """Wait until all that was made is removed again; False when that took too long."""
-        deadline = time.monotonic() + SHRINK_S
-        while time.monotonic() < deadline:
-            await self.look()
-            if not self.grown:
-                return True
-            await asyncio.sleep(0.2)
-        return False
 
     def figures(self) -> dict[str, int]:
         """For the report."""

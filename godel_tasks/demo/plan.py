@@ -102,6 +102,22 @@ KILLS = (
     KillPlan("instance", after_share=0.05, latest_share=0.05),
     KillPlan("dispatcher", after_share=0.2, latest_share=0.4, after_s=4.5),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class FreezePlan:
+    """An instance that runs at least `least_running` tasks stands still for `seconds`, once
+    `after_share` (0-1) of all tasks is settled: long enough for its lease (3 s) to end, and enough
+    of them for its breaker to open."""
+
+    after_share: float
+    least_running: int
+    seconds: float
+
+
+#: Once the tenant of weight 4 has no backlog any more, or shares would be measured over a fault.
+FREEZE = FreezePlan(after_share=0.62, least_running=5, seconds=5.0)
+
 #: A victim holds at least so many tasks when it is killed.
 LEAST_HELD = 2
 

@@ -19,6 +19,7 @@ from typing import Any
 from godel_tasks.demo import checker
 from godel_tasks.demo.display import Snapshot
 from godel_tasks.demo.flower import seen_by_flower
+from godel_tasks.demo.freezing import Freezer
 from godel_tasks.demo.house import House, opened
 from godel_tasks.demo.kills import Killer
 from godel_tasks.demo.news import News
@@ -34,6 +35,8 @@ from godel_tasks.instances.background import end_task
 
 #: Seconds between two looks at the running demo.
 LOOK_EVERY_S = 0.2
+#: Seconds that the fleet may take to shrink once no task is left.
+SHRINK_S = 30.0
 #: Seconds that the last results may take to reach the subscriber.
 LAST_RESULTS_S = 10.0
 #: What the report begins with, in this order.
@@ -70,9 +73,6 @@ async def _story(site: Site, options: DemoOptions, telling: Telling) -> Report:
         with telling.live():
             await _work(house, watcher, options, telling)
         await last_results(house)
-        if house.growth is not None:
-            telling.say("No work is left: what was added goes again.", style="dim")
-            await house.growth.shrunk()
         flower = await seen_by_flower(house.flower_url, expected=house.tasks)
         await house.supervisor.child("subscriber").stop()
         grown = house.growth.figures() if house.growth else {}
@@ -88,9 +88,14 @@ async def _work(house: House, watcher: Watcher, options: DemoOptions, telling: T
     house.supervisor.signal("producer", START)
     watcher.phase = "all tenants have work waiting"
     news = News(house.runtime)
+    freezer = Freezer(house)
     with contextlib.closing(Killer(house)) as killer:
         async with beside(news.run()):
-            await _watch(house, watcher, options, telling, news, killer)
+            try:
+                await _watch(house, watcher, options, telling, news, killer, freezer)
+                await _shrink(house, watcher, telling, news, freezer)
+            finally:
+                freezer.thaw()
 
 
 async def _watch(
@@ -100,6 +105,7 @@ async def _watch(
     telling: Telling,
     news: News,
     killer: Killer,
+    freezer: Freezer,
 ) -> None:
     kills, killed_at = list(KILLS), 0.0
     while True:
@@ -111,6 +117,8 @@ async def _watch(
         if kills and _is_due(kills[0], snapshot, house.tasks, killed_at):
             telling.event(watcher.tell(await _kill(killer, kills.pop(0), snapshot)))
             killed_at = snapshot["elapsed_s"]
+        if not kills and (fault := freezer.step(snapshot, house.tasks)):
+            telling.event(watcher.tell(fault))
         if snapshot["settled"] == house.tasks:
             return
         if not kills and not _backlog(snapshot):
@@ -121,6 +129,24 @@ async def _watch(
                 f"{options.seconds_cap:g} s",
                 hint="use fewer --tasks, or a higher --seconds-cap",
             )
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _shrink(
+    house: House, watcher: Watcher, telling: Telling, news: News, freezer: Freezer
+) -> None:
+    """Until what the auto-scaler made is removed again, or long enough."""
+    watcher.phase = "no task is left: what was added goes again"
+    deadline = time.monotonic() + SHRINK_S
+    while time.monotonic() < deadline:
+        snapshot = await watcher.look()
+        for line in [*await watcher.grown(), *map(watcher.tell, news.take())]:
+            telling.event(line)
+        if fault := freezer.step(snapshot, house.tasks):
+            telling.event(watcher.tell(fault))
+        telling.show(snapshot)
+        if house.growth is None or not (house.growth.grown or freezer.frozen):
+            return
         await asyncio.sleep(LOOK_EVERY_S)
 
 

@@ -19,8 +19,9 @@ BEFORE = (
     "A whole Godel comes up in a folder of its own (Valkey, two dispatchers, control, beat, Flower "
     "and five instances in two regions), and three tenants of weight 4, 2 and 1 submit {each:,} "
     "paragraphs of real text each, to be summarised. While all three have work waiting, an "
-    "instance and a dispatcher that hold running tasks are killed with kill -9, and Godel's "
-    "auto-scaler adds instances, which go again once no task is left; at the end a "
+    "instance and a dispatcher that hold running tasks are killed with kill -9; later another "
+    "instance stands still for five seconds. Godel's auto-scaler adds instances, which go again "
+    "once no task is left; at the end a "
     "checker that knows nothing of Godel reads from journals what became of every task."
 )
 READ_ON = (

@@ -184,10 +184,12 @@ class Breaking:
 
     async def _write(self) -> None:
         now = self._ports.clock.monotonic()
+        # They count from when they are written: no later than a bucket of the window.
+        quiet_s = min(QUIET_EVERY_S, self._config.breaker.window_s / 10)
         due = {
             name: batch
             for name, batch in self._batches.items()
-            if batch.urgent or now - batch.since >= QUIET_EVERY_S or len(batch.letters) > MOST_QUIET
+            if batch.urgent or now - batch.since >= quiet_s or len(batch.letters) > MOST_QUIET
         }
         for name in due:
             del self._batches[name]
