@@ -17,7 +17,8 @@ from godel_tasks.instances.providers.kubernetes import KubernetesProvider
 from godel_tasks.store.pools import PoolCommands
 from godel_tasks.testing.fake_gateway import FakeGateway
 from tests.fleet.conftest import House
-from tests.providers.stubs.kubernetes import NAMESPACE, Behaviour, KubernetesStub
+from tests.providers.stubs.kubernetes import KubernetesStub
+from tests.providers.stubs.pods import NAMESPACE, Behaviour
 
 
 @pytest.fixture

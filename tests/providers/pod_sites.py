@@ -11,7 +11,8 @@ from godel_tasks.instances.pods.waiting import Pace
 from godel_tasks.instances.provider import Provider
 from godel_tasks.instances.providers.kubernetes import KubernetesProvider
 from tests.providers.sites import ProviderSite
-from tests.providers.stubs.kubernetes import NAMESPACE, Behaviour, KubernetesStub
+from tests.providers.stubs.kubernetes import KubernetesStub
+from tests.providers.stubs.pods import NAMESPACE, Behaviour
 
 BROKEN = Behaviour(stuck=("CrashLoopBackOff", "back-off"), restarts=2, says=("no licence",))
 

@@ -14,7 +14,8 @@ from godel_tasks.errors import InstanceUnavailable, ProviderRefused
 from godel_tasks.instances.pods import connecting
 from godel_tasks.instances.providers import provider_named
 from tests.providers.stubs.docker import DockerStub
-from tests.providers.stubs.kubernetes import NAMESPACE, Behaviour, KubernetesStub
+from tests.providers.stubs.kubernetes import KubernetesStub
+from tests.providers.stubs.pods import NAMESPACE, Behaviour
 
 PODS = InstanceTemplate("agents", "kubernetes", options={"workload": "deployment/gw"})
 CONTAINERS = InstanceTemplate("agents", "docker", options={"image": "agents:1"})

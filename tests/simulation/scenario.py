@@ -13,9 +13,8 @@ import redis
 from godel_tasks.dispatch.config import CellStore, DispatchConfig, Ports
 from godel_tasks.dispatch.dispatcher import Dispatcher, Ending
 from godel_tasks.domain.instance import InstanceConfig
-from godel_tasks.domain.requirement import Requirement, digest_of, spec_of
-from godel_tasks.domain.session import Affinity, session_name, session_terms
-from godel_tasks.domain.task import NewTask, OnUncertain, TaskBody, encode_body
+from godel_tasks.domain.session import session_name
+from godel_tasks.domain.task import NewTask, OnUncertain
 from godel_tasks.domain.tenant import TenantConfig
 from godel_tasks.errors import StoreUnavailable
 from godel_tasks.events import EventBus
@@ -33,18 +32,14 @@ from tests.simulation.process import SimClock, SimProcess
 from tests.simulation.report import Round, Sink
 from tests.simulation.server import START_MS, Faults, SimExecutor, SimServer, SimWaker
 from tests.simulation.site import Site, Temper
+from tests.simulation.tasks import SESSION_TTL_MS, random_task
 from tests.simulation.trace import tell_commands
 from tests.simulation.wires import BridgedDriver
 
 TENANTS = ("acme", "bolt", "corp")
 #: Virtual seconds with faults, and after them until everything must have ended.
 TROUBLE_S = 6.0
-SESSION_TTL_MS = 600_000
 PEACE_S = 120.0
-
-
-def affinity_of(session_id: str) -> Affinity:
-    return Affinity.HARD if session_id == "s1" else Affinity.SOFT
 
 
 class Scenario:
@@ -223,22 +218,7 @@ class Scenario:
                 repeated = True
 
     def new_task(self, task_id: str, rng: random.Random) -> NewTask:
-        requirement = Requirement()
-        if rng.random() < 0.2:
-            requirement = Requirement(instance_id=rng.choice(self.sites).config.instance_id)
-        spec = spec_of(requirement)
-        session = f"s{rng.randint(1, 4)}" if rng.random() < self.sessions else ""
-        return NewTask(
-            task_id=task_id,
-            level=rng.randint(0, 3),
-            spec_digest=digest_of(spec),
-            spec=spec,
-            body=encode_body(TaskBody(b'"%s"' % task_id.encode(), session_id=session)),
-            eta=rng.choice(["0", "0", "0", "0", f"+{rng.randint(1, 3000)}"]),
-            start_by=rng.choice(["0"] * 9 + [f"+{rng.randint(1, 3000)}"]),
-            deadline=rng.choice(["0"] * 9 + [f"+{rng.randint(1000, 9000)}"]),
-            session=session and session_terms(session, affinity_of(session), SESSION_TTL_MS),
-        )
+        return random_task(task_id, rng, self.sites, sessions=self.sessions)
 
     # -------------------------------------------------------------------------------- trouble
 
