@@ -24,6 +24,8 @@ from typing import ParamSpec, Self, TypeVar
 
 from godel_tasks.breakers.judge import Judge, default_runtime
 from godel_tasks.domain.breaker import (
+    INSTANCE_BREAKER,
+    PROVIDER_BREAKER,
     BreakerConfig,
     BreakerSnapshot,
     BreakerState,
@@ -33,7 +35,6 @@ from godel_tasks.domain.breaker import (
 from godel_tasks.errors import CircuitOpenError, InstanceUnavailable, InvalidBreaker
 from godel_tasks.runtime import Runtime
 from godel_tasks.store.breakers import BreakerReply
-from godel_tasks.store.keys import INSTANCE_BREAKER, PROVIDER_BREAKER
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -9,9 +9,8 @@ import typer
 
 from godel_tasks.cli.output import AsJson, answer, counted, facts, table
 from godel_tasks.cli.session import opened
-from godel_tasks.domain.breaker import BreakerSnapshot, BreakerState, as_data
+from godel_tasks.domain.breaker import INSTANCE_BREAKER, BreakerSnapshot, BreakerState, as_data
 from godel_tasks.store.breakers import BreakerCommands
-from godel_tasks.store.keys import INSTANCE_BREAKER
 from godel_tasks.views.breakers import all_breakers, breaker_named, full_name
 
 breakers = typer.Typer(

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 from godel_tasks.demo.display import DispatcherRow, InstanceRow, LaneRow, Snapshot, TenantRow
 from godel_tasks.demo.house import House
 from godel_tasks.demo.plan import DISPATCHERS, INSTANCES, TENANTS, InstancePlan
-from godel_tasks.domain.breaker import BreakerSnapshot, BreakerState
+from godel_tasks.domain.breaker import INSTANCE_BREAKER, BreakerSnapshot, BreakerState
 from godel_tasks.domain.instance import Health
 from godel_tasks.domain.task import Level
 from godel_tasks.domain.tenant import TenantStatus
 from godel_tasks.store.breakers import BreakerCommands
 from godel_tasks.store.command import Command, plain
 from godel_tasks.store.decisions import KeptDecision
-from godel_tasks.store.keys import INSTANCE_BREAKER
 from godel_tasks.store.registry import Fleet
 
 #: Seconds over which speeds are measured.

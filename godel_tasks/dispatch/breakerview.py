@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from godel_tasks.dispatch.config import Ports
-from godel_tasks.domain.breaker import BreakerSnapshot, BreakerState
+from godel_tasks.domain.breaker import INSTANCE_BREAKER, BreakerSnapshot, BreakerState
 from godel_tasks.store.breakers import BreakerCommands
-from godel_tasks.store.keys import INSTANCE_BREAKER
 
 
 class BreakerView:

@@ -17,13 +17,18 @@ from godel_tasks.dispatch.fleet import FleetView
 from godel_tasks.dispatch.flights import Flight
 from godel_tasks.dispatch.seen import SeenInstance
 from godel_tasks.domain.attempt import Completion
-from godel_tasks.domain.breaker import BreakerSnapshot, BreakerState, CallOutcome, ErrorKind
+from godel_tasks.domain.breaker import (
+    INSTANCE_BREAKER,
+    BreakerSnapshot,
+    BreakerState,
+    CallOutcome,
+    ErrorKind,
+)
 from godel_tasks.errors import StoreError
 from godel_tasks.events import BreakerMoved
 from godel_tasks.policy.blame import outcome_of, provider_breakers
 from godel_tasks.store.breakers import BreakerReply
 from godel_tasks.store.command import Command
-from godel_tasks.store.keys import INSTANCE_BREAKER
 
 #: Outcomes are written at most so often.
 WRITE_EVERY_S = 0.25

@@ -11,6 +11,7 @@ from godel_tasks.dispatch.breakerview import BreakerView
 from godel_tasks.dispatch.config import DispatchConfig, Ports
 from godel_tasks.dispatch.reach import Reach
 from godel_tasks.dispatch.seen import SeenInstance, candidate_of, guards_of
+from godel_tasks.domain.breaker import INSTANCE_BREAKER
 from godel_tasks.domain.instance import Health, InstanceRecord, InstanceStatus
 from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.domain.routing import Filtered
@@ -21,7 +22,6 @@ from godel_tasks.policy.massloss import LossDecision, judge_losses
 from godel_tasks.policy.matching import match
 from godel_tasks.policy.strategy import Candidate
 from godel_tasks.store.command import Command
-from godel_tasks.store.keys import INSTANCE_BREAKER
 from godel_tasks.store.registry import Fleet, SlotsReply, record_of
 
 log = logging.getLogger(__name__)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from godel_tasks.domain.breaker import INSTANCE_BREAKER
 from godel_tasks.domain.instance import Health, InstanceRecord
 from godel_tasks.policy.blame import breakers_behind
 from godel_tasks.policy.strategy import Candidate
-from godel_tasks.store.keys import INSTANCE_BREAKER
 
 
 class SeenInstance:

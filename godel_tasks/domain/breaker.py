@@ -8,6 +8,10 @@ from enum import StrEnum
 
 from godel_tasks.errors import InvalidBreaker
 
+#: How names of instances' breakers begin, and of those of what stands behind instances.
+INSTANCE_BREAKER = "instance:"
+PROVIDER_BREAKER = "provider:"
+
 #: A day: longer than this nothing stays open, or a breaker that nobody uses would outlive its key.
 MOST_OPEN_S = 43_200.0
 
@@ -191,7 +195,7 @@ class BreakerSnapshot:
         return ""
 
     def __str__(self) -> str:
-        return f"<Breaker {self.name.removeprefix('instance:')} {self.words}>"
+        return f"<Breaker {self.name.removeprefix(INSTANCE_BREAKER)} {self.words}>"
 
     @property
     def _counts(self) -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from godel_tasks.domain.breaker import PROVIDER_BREAKER
 from godel_tasks.fleet.autoscaler import AutoScaler
 from godel_tasks.fleet.manager import InstanceManager
 from godel_tasks.fleet.scaling_reader import ScalingReader
 from godel_tasks.runtime import Runtime
 from godel_tasks.store.breakers import BreakerCommands
-
-#: As `store/breakers.py` names them.
-_PROVIDER = "provider:"
 
 
 def open_providers(runtime: Runtime) -> frozenset[str]:
@@ -22,10 +20,10 @@ def open_providers(runtime: Runtime) -> frozenset[str]:
         StoreUnavailable
     """
     breakers = BreakerCommands()
-    names = [n for n in runtime.store.run(breakers.names()) if n.startswith(_PROVIDER)]
+    names = [n for n in runtime.store.run(breakers.names()) if n.startswith(PROVIDER_BREAKER)]
     states = runtime.store.pipeline([breakers.read(name) for name in names])
     return frozenset(
-        name.removeprefix(_PROVIDER)
+        name.removeprefix(PROVIDER_BREAKER)
         for name, snapshot in zip(names, states, strict=True)
         if not snapshot.state.lets_through
     )

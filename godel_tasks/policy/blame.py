@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from godel_tasks.domain.attempt import Completion, End, Fault
-from godel_tasks.domain.breaker import BreakerConfig, CallOutcome, ErrorKind
+from godel_tasks.domain.breaker import PROVIDER_BREAKER, BreakerConfig, CallOutcome, ErrorKind
 
 #: Refusals (`instances.attempts.Refusal`) of an instance of which its slots say that it has room.
 _NO_ROOM = frozenset({"Full"})
@@ -68,4 +68,5 @@ def provider_breakers(provider: str, model: str) -> tuple[str, ...]:
     """One for the provider, and one for the model there; none where nobody says who it is."""
     if not provider:
         return ()
-    return (f"provider:{provider}", f"provider:{provider}/{model}")[: 2 if model else 1]
+    own = PROVIDER_BREAKER + provider
+    return (own, f"{own}/{model}") if model else (own,)

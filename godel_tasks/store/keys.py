@@ -97,6 +97,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from godel_tasks.domain.breaker import INSTANCE_BREAKER
+
 _PREFIX = "godel:"
 
 #: Outbox of what no dispatcher settled (cancelled while waiting, expired, buried).
@@ -201,10 +203,6 @@ REGISTRY_BREAKERS = _PREFIX + "{registry}:breakers"
 REGISTRY_SCALING = _PREFIX + "{registry}:scaling"
 REGISTRY_SCALING_STATE = _PREFIX + "{registry}:scaling_state"
 REGISTRY_SCALING_LEADER = _PREFIX + "{registry}:scaling_leader"
-
-#: How names of instances' breakers begin, and of those of what stands behind instances.
-INSTANCE_BREAKER = "instance:"
-PROVIDER_BREAKER = "provider:"
 
 
 def breaker_key(name: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
-from godel_tasks.domain.breaker import BreakerSnapshot
+from godel_tasks.domain.breaker import INSTANCE_BREAKER, BreakerSnapshot
 from godel_tasks.errors import UnknownBreaker
 from godel_tasks.policy.blame import breakers_behind
 from godel_tasks.runtime import Runtime
 from godel_tasks.store.breakers import BreakerCommands
-from godel_tasks.store.keys import INSTANCE_BREAKER
 from godel_tasks.views.instances import all_instances
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from godel_tasks.dispatch.seen import candidate_of
-from godel_tasks.domain.breaker import BreakerSnapshot
+from godel_tasks.domain.breaker import INSTANCE_BREAKER, BreakerSnapshot
 from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.domain.routing import Filtered, Scored
 from godel_tasks.domain.task import TaskState
@@ -18,7 +18,6 @@ from godel_tasks.policy.blame import breakers_behind
 from godel_tasks.policy.filters import InstanceFacts, refusal
 from godel_tasks.policy.strategy import Candidate
 from godel_tasks.store.decisions import KeptDecision, decision_of
-from godel_tasks.store.keys import INSTANCE_BREAKER
 from godel_tasks.views.breakers import all_breakers
 from godel_tasks.views.instances import InstanceView, all_instances
 from godel_tasks.views.tasks import TaskView, task_view
