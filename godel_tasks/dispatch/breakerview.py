@@ -10,7 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from godel_tasks.dispatch.config import Ports
-from godel_tasks.domain.breaker import INSTANCE_BREAKER, BreakerSnapshot, BreakerState
+from godel_tasks.domain.breaker import (
+    INSTANCE_BREAKER,
+    BreakerSnapshot,
+    BreakerState,
+    first_refusal,
+)
 from godel_tasks.store.breakers import BreakerCommands
 
 
@@ -29,11 +34,7 @@ class BreakerView:
 
     def refusal(self, names: Iterable[str]) -> str:
         """Why the first of these breakers lets nothing new through; "" when all of them do."""
-        for name in names:
-            snapshot = self.unwell.get(name)
-            if snapshot is not None and (words := snapshot.refusal):
-                return words if name.startswith(INSTANCE_BREAKER) else f"{name}: {words}"
-        return ""
+        return first_refusal(names, self.unwell)
 
     async def look(self, names: Iterable[str], known: Mapping[str, object]) -> None:
         """Read these, and those that are not closed and are still `known`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -188,10 +189,12 @@ class BreakerSnapshot:
 
     @property
     def refusal(self) -> str:
-        """Why nothing new may go there now; "" when something may."""
+        """Why nothing new may go there now; "" when something may. Names the breaker, but that of
+        an instance, which is said of its instance."""
         probing = self.state is BreakerState.HALF_OPEN
         if self.state.refuses or (probing and self.permits_left <= 0):
-            return f"breaker {self.words}"
+            of = "" if self.name.startswith(INSTANCE_BREAKER) else f"{self.name}: "
+            return f"{of}breaker {self.words}"
         return ""
 
     def __str__(self) -> str:
@@ -208,6 +211,15 @@ class BreakerSnapshot:
             parts[0] += f" in {self.window_ms / 1000:g} s"
         parts.append(f"{self.reporters} {_plural('reporter', self.reporters)}")
         return ", ".join(parts)
+
+
+def first_refusal(names: Iterable[str], known: Mapping[str, BreakerSnapshot]) -> str:
+    """Why the first of these breakers lets nothing new through; "" when all of them do. One that
+    is not known is closed."""
+    for name in names:
+        if name in known and (refusal := known[name].refusal):
+            return refusal
+    return ""
 
 
 def as_data(snapshot: BreakerSnapshot) -> dict[str, object]:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from godel_tasks.dispatch.seen import candidate_of
-from godel_tasks.domain.breaker import INSTANCE_BREAKER, BreakerSnapshot
+from godel_tasks.dispatch.seen import candidate_of, guards_of
+from godel_tasks.domain.breaker import BreakerSnapshot, first_refusal
 from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.domain.routing import Filtered, Scored
 from godel_tasks.domain.task import TaskState
 from godel_tasks.policy.balancer import LoadBalancer
-from godel_tasks.policy.blame import breakers_behind
 from godel_tasks.policy.filters import InstanceFacts, refusal
 from godel_tasks.policy.strategy import Candidate
 from godel_tasks.store.decisions import KeptDecision, decision_of
@@ -121,21 +120,18 @@ def look(
     breakers: Iterable[BreakerSnapshot],
 ) -> tuple[list[Candidate], list[Filtered]]:
     """Candidates for a class as things are now, and the others with what stands against each."""
-    refusals = {snapshot.name: snapshot.refusal for snapshot in breakers}
+    known = {snapshot.name: snapshot for snapshot in breakers}
     candidates, filtered = [], []
     for view in instances:
         candidate = candidate_of(view.record)
         candidate.free = max(0, view.config.capacity - view.slots_used)
         record = view.record
-        behind = breakers_behind(view.config.capabilities)
-        against = [f"{name}: {refusals[name]}" for name in behind if refusals.get(name)]
-        own = refusals.get(INSTANCE_BREAKER + record.instance_id, "")
         facts = InstanceFacts(
             view.config,
             view.status,
             record.health,
             record.health_reason,
-            breaker=own or next(iter(against), ""),
+            breaker=first_refusal(guards_of(record), known),
             free=candidate.free,
         )
         if reason := refusal(wanted, facts):
