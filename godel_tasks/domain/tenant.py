@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from godel_tasks.domain.instance import DEFAULT_POOL
+from godel_tasks.domain.requirement import POOLS
 from godel_tasks.domain.task import OnUncertain
 
 #: Names that may stand in keys and records: no spaces, no colons.
@@ -20,7 +21,7 @@ def is_name(text: str) -> bool:
 
 def are_pools(text: str) -> bool:
     """Whether it is a pool's name, or several joined by "+"."""
-    return all(map(is_name, text.split("+")))
+    return all(map(is_name, text.split(POOLS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class TenantConfig:
     on_uncertain: OnUncertain | None = None
     #: Of tasks that name none; "" means the deployment's.
     strategy: str = ""
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Those that its tasks may run in, its home pool first."""
+        return tuple(self.pool.split(POOLS))
 
 
 @dataclass(frozen=True, slots=True)

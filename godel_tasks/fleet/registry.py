@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
 
+from godel_tasks.dispatch.seen import guards_of
 from godel_tasks.domain.instance import (
     Health,
     HealthEvent,
@@ -14,14 +16,18 @@ from godel_tasks.domain.instance import (
     InstanceMetrics,
     InstanceStatus,
 )
-from godel_tasks.domain.requirement import NO_REQUIREMENT, Requirement
+from godel_tasks.domain.requirement import NO_REQUIREMENT, Requirement, RequirementClass
 from godel_tasks.errors import StaleWriter, StoreUnavailable, UnknownTenant
 from godel_tasks.instances.server.registrar import Heartbeat
+from godel_tasks.policy.balancer import LoadBalancer
 from godel_tasks.policy.capabilities import holds
 from godel_tasks.policy.labels import groups_of
+from godel_tasks.policy.strategy import Candidate
 from godel_tasks.runtime import RedisRegistrar, Runtime
+from godel_tasks.store.breakers import BreakerCommands
 from godel_tasks.store.executor import AsyncExecutor
 from godel_tasks.store.fleet_events import FleetEventCommands
+from godel_tasks.views.candidates import candidates_among
 from godel_tasks.views.instances import InstanceView, view_commands, views_of
 
 #: How long one wait for events takes at most, in milliseconds.
@@ -41,6 +47,9 @@ class InstanceRegistry:
         self._store = store
         self._registry = runtime.registry
         self._events = FleetEventCommands()
+        self._breakers = BreakerCommands()
+        settings = runtime.settings
+        self._balancer = LoadBalancer(random.Random(), settings.strategy, settings.regions)
         self._registrar = RedisRegistrar(store, runtime.settings.instance_lease_ms)
         #: Registrations that were made here.
         self.generations: dict[str, int] = {}
@@ -126,15 +135,19 @@ class InstanceRegistry:
     async def find_best_instance(
         self, requirement: Requirement = NO_REQUIREMENT, *, pool: str = ""
     ) -> str | None:
-        """The least loaded instance that is up and has a free slot, healthy ones first; None when
-        there is none."""
-        up = await self.query(requirement, pool=pool, status=InstanceStatus.UP)
-        fit = [
-            view
-            for view in up
-            if view.record.health is not Health.UNHEALTHY and view.slots_used < view.config.capacity
-        ]
-        return min(fit, key=_rank).record.instance_id if fit else None
+        """Where a task would go right now by the deployment's strategy, or the one that the
+        requirement names: the filters, the breakers and the order are those of routing. None when
+        there is no candidate."""
+        views = await self.query(requirement, pool=pool)
+        guards = dict.fromkeys(name for view in views for name in guards_of(view.record))
+        read = await self._store.pipeline([self._breakers.read(name) for name in guards])
+        breakers = {snapshot.name: snapshot for snapshot in read}
+        candidates: list[Candidate] = []
+        for view in views:
+            wanted = RequirementClass("", view.config.pool, requirement)
+            candidates += candidates_among([view], wanted, breakers)[0]
+        ranked = self._balancer.ranked(RequirementClass("", pool, requirement), candidates, 1)
+        return ranked[0].instance_id if ranked else None
 
     async def get_healthy_instances(self, tenant_id: str) -> list[InstanceView]:
         """Up and healthy ones of the pools that the tenant may use, its own pool's first.
@@ -147,7 +160,7 @@ class InstanceRegistry:
         if tenant is None:
             raise UnknownTenant(f"no tenant is called {tenant_id!r}")
         found = []
-        for pool in tenant.config.pool.split("+"):
+        for pool in tenant.config.pools:
             found += await self.query(pool=pool, health=Health.HEALTHY, status=InstanceStatus.UP)
         return found
 
@@ -173,8 +186,3 @@ class InstanceRegistry:
             for event in events:
                 last = event.event_id
                 yield event
-
-
-def _rank(view: InstanceView) -> tuple[bool, float, str]:
-    degraded = view.record.health is Health.DEGRADED
-    return degraded, view.slots_used / view.config.capacity, view.record.instance_id

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from godel_tasks.dispatch.seen import candidate_of, guards_of
-from godel_tasks.domain.breaker import BreakerSnapshot, first_refusal
-from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.domain.routing import Filtered, Scored
 from godel_tasks.domain.task import TaskState
 from godel_tasks.policy.balancer import LoadBalancer
-from godel_tasks.policy.filters import InstanceFacts, refusal
-from godel_tasks.policy.strategy import Candidate
 from godel_tasks.store.decisions import KeptDecision, decision_of
 from godel_tasks.views.breakers import all_breakers
-from godel_tasks.views.instances import InstanceView, all_instances
+from godel_tasks.views.candidates import candidates_among
+from godel_tasks.views.instances import all_instances
 from godel_tasks.views.tasks import TaskView, task_view
 
 if TYPE_CHECKING:
@@ -104,7 +99,8 @@ def _waiting(runtime: Runtime, view: TaskView, found: Explanation) -> Explanatio
         return found
     settings = runtime.settings
     balancer = LoadBalancer(random.Random(), settings.strategy, settings.regions)
-    candidates, filtered = look(wanted, all_instances(runtime), all_breakers(runtime))
+    breakers = {snapshot.name: snapshot for snapshot in all_breakers(runtime)}
+    candidates, filtered = candidates_among(all_instances(runtime), wanted, breakers)
     found.live, found.strategy = True, balancer.strategy_of(wanted)
     found.at_ms = runtime.store.run(runtime.registry.fleet()).now_ms
     found.candidates = tuple(balancer.ranked(wanted, candidates))
@@ -112,33 +108,6 @@ def _waiting(runtime: Runtime, view: TaskView, found: Explanation) -> Explanatio
     found.candidate_count, found.filtered_count = len(candidates), len(filtered)
     found.reason = _why_it_waits(view, found)
     return found
-
-
-def look(
-    wanted: RequirementClass,
-    instances: Iterable[InstanceView],
-    breakers: Iterable[BreakerSnapshot],
-) -> tuple[list[Candidate], list[Filtered]]:
-    """Candidates for a class as things are now, and the others with what stands against each."""
-    known = {snapshot.name: snapshot for snapshot in breakers}
-    candidates, filtered = [], []
-    for view in instances:
-        candidate = candidate_of(view.record)
-        candidate.free = max(0, view.config.capacity - view.slots_used)
-        record = view.record
-        facts = InstanceFacts(
-            view.config,
-            view.status,
-            record.health,
-            record.health_reason,
-            breaker=first_refusal(guards_of(record), known),
-            free=candidate.free,
-        )
-        if reason := refusal(wanted, facts):
-            filtered.append(Filtered(view.config.instance_id, reason))
-        else:
-            candidates.append(candidate)
-    return candidates, filtered
 
 
 def _why_it_waits(view: TaskView, found: Explanation) -> str:

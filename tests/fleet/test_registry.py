@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from godel_tasks.domain.breaker import BreakerState
 from godel_tasks.domain.instance import (
     Health,
     HealthEvent,
@@ -24,6 +25,7 @@ from godel_tasks.fleet.registry import InstanceRegistry
 from godel_tasks.policy.capabilities import capabilities_of
 from godel_tasks.runtime import Runtime
 from godel_tasks.settings import load_settings
+from godel_tasks.store.breakers import BreakerCommands
 from godel_tasks.store.health import HealthCommands
 from godel_tasks.worker import jobs
 
@@ -91,6 +93,24 @@ async def test_the_least_loaded_that_fits_is_the_best(
     # And a degraded one is better than none
     note(runtime, "a", Health.DEGRADED)
     assert await find(wanted(gpu="yes"), pool="shared") == "a"
+
+
+async def test_the_best_is_where_routing_would_send_a_task(
+    runtime: Runtime, registry: InstanceRegistry
+) -> None:
+    # Given two that fit, the idler one in the farther region
+    await registry.register(config("near", region="eu", provider="acme"))
+    await registry.register(config("far", region="us"))
+    take(runtime, "near", 1)
+    # Then a strategy that a requirement names is the one that counts
+    assert await registry.find_best_instance() == "far"
+    assert await registry.find_best_instance(Requirement(strategy="geo-aware=eu,us")) == "near"
+    # And a breaker stands against its own instance, and against those behind which it is
+    force = BreakerCommands().force
+    runtime.store.run(force("instance:far", state=BreakerState.FORCED_OPEN, who="ops"))
+    assert await registry.find_best_instance() == "near"
+    runtime.store.run(force("provider:acme", state=BreakerState.FORCED_OPEN, who="ops"))
+    assert await registry.find_best_instance() is None
 
 
 async def test_a_tenant_has_the_healthy_ones_of_its_pools(
