@@ -157,7 +157,7 @@ async def scaled(w: World, kind: Kind, data_dir: Path) -> AsyncIterator[AutoScal
     store = w.runtime.async_store()
     provider = kind.provider(data_dir)
     manager = InstanceManager(store, providers=lambda _: provider)
-    reader = ScalingReader(store, w.runtime.cells, manager, open_providers=frozenset)
+    reader = ScalingReader(store, w.runtime.cells, manager)
     scaler = AutoScaler(store, manager, reader)
 
     async def looks() -> None:

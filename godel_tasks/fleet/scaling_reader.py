@@ -1,27 +1,26 @@
-"""Reads what scaling looks at: what waits in the cells, who is there, what pools are made from."""
+"""Reads what scaling looks at: what waits in the cells, who is there, what pools are made from,
+whose breakers are open."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from godel_tasks.dispatch.config import CellStore
+from godel_tasks.domain.breaker import PROVIDER_BREAKER
 from godel_tasks.domain.member import Member
 from godel_tasks.domain.pool import InstanceTemplate
 from godel_tasks.domain.requirement import RequirementClass
 from godel_tasks.errors import InstanceError, PoolError
 from godel_tasks.instances.providers import provider_named
 from godel_tasks.policy.scaling.seeing import PoolSeen, Waiting
+from godel_tasks.store.breakers import BreakerCommands
 from godel_tasks.store.command import Command
 from godel_tasks.store.executor import Executor
 from godel_tasks.store.pools import PoolCommands
-
-#: Providers ("name" or "name/model") whose breakers are open right now. It may block.
-OpenProviders = Callable[[], frozenset[str]]
 
 
 class Fleet(Protocol):
@@ -49,22 +48,30 @@ class Fleet(Protocol):
         ...
 
 
+async def open_providers(store: Executor) -> frozenset[str]:
+    """Providers, and "provider/model", whose breakers do not let everything through.
+
+    Raises:
+        StoreUnavailable
+    """
+    breakers = BreakerCommands()
+    names = [n for n in await store.run(breakers.names()) if n.startswith(PROVIDER_BREAKER)]
+    states = await store.pipeline([breakers.read(name) for name in names])
+    return frozenset(
+        snapshot.name.removeprefix(PROVIDER_BREAKER)
+        for snapshot in states
+        if not snapshot.state.lets_through
+    )
+
+
 class ScalingReader:
     """One reading for all pools."""
 
-    def __init__(
-        self,
-        store: Executor,
-        cells: Sequence[CellStore],
-        fleet: Fleet,
-        *,
-        open_providers: OpenProviders = frozenset,
-    ) -> None:
+    def __init__(self, store: Executor, cells: Sequence[CellStore], fleet: Fleet) -> None:
         self._store = store
         self._cells = cells
         self._fleet = fleet
         self._pools = PoolCommands()
-        self._open_providers = open_providers
 
     async def read(
         self, pools: Collection[str], at_ms: int, *, averages: Collection[str] = ()
@@ -72,7 +79,7 @@ class ScalingReader:
         """What there is to see of these pools; of `averages` also how long attempts take."""
         waiting, sessions = await self._cells_look()
         declared = await self._store.run(self._pools.pools())
-        providers = await asyncio.to_thread(self._open_providers)
+        providers = await open_providers(self._store)
         members = await self._fleet.instances()
         found = {}
         for pool in pools:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from godel_tasks.domain.breaker import BreakerConfig
-from godel_tasks.fleet.scaling_wiring import open_providers
+from godel_tasks.fleet.scaling_reader import open_providers
 from godel_tasks.runtime import Runtime
 from godel_tasks.settings import load_settings
 from godel_tasks.store.breakers import BreakerCommands
@@ -19,6 +21,17 @@ def _break(runtime: Runtime, name: str) -> None:
 
 def _states() -> dict[str, str]:
     return {b["name"]: b["state"] for b in ok("breakers", "list")["breakers"]}
+
+
+def _open_providers(runtime: Runtime) -> frozenset[str]:
+    async def read() -> frozenset[str]:
+        store = runtime.async_store()
+        try:
+            return await open_providers(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(read())
 
 
 def test_breakers_are_seen_held_and_left_to_themselves(attached: str) -> None:
@@ -41,14 +54,14 @@ def test_breakers_are_seen_held_and_left_to_themselves(attached: str) -> None:
     }
     assert "5 failures in 60 s, 1 reporter" in godel("breakers", "list", "--not-closed").out
     # And the autoscaler is told whose tasks more instances would not help
-    assert open_providers(runtime) == {"acme", "acme/large"}
+    assert _open_providers(runtime) == {"acme", "acme/large"}
     # When one is held open by its instance's id, it says by whom, until that is lifted
     held = ok("breakers", "open", "gw-1")
     assert (held["state"], held["name"]) == ("forced-open", "instance:gw-1")
     assert held["by"]
     assert ok("breakers", "show", "gw-1")["words"].startswith("forced-open by")
     assert ok("breakers", "close", "provider:acme")["state"] == "forced-closed"
-    assert open_providers(runtime) == {"acme/large"}
+    assert _open_providers(runtime) == {"acme/large"}
     for name in ("gw-1", "provider:acme"):
         assert ok("breakers", "auto", name)["words"] == "closed"
     # And what nobody used for a day is on no list

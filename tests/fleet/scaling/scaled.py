@@ -169,7 +169,6 @@ class ScaledPool:
         self.fleet = PlayedFleet()
         self.commands = ScalingCommands(lambda: cell.now)
         self.executor = AsyncExecutor(connect_async(url))
-        self.providers: frozenset[str] = frozenset()
         self.scaler = self.process("a")
         cell.tenant("acme")
 
@@ -181,13 +180,7 @@ class ScaledPool:
         """Another process that may decide."""
         store = MortalExecutor(self.executor, deadline or Deadline())
         cells = [CellStore(0, lambda: self.cell.now)]
-
-        reader = ScalingReader(
-            store,
-            cells,
-            self.fleet,
-            open_providers=lambda: self.providers,
-        )
+        reader = ScalingReader(store, cells, self.fleet)
         return AutoScaler(store, self.fleet, reader, owner=owner, now_ms=lambda: self.cell.now)
 
     def policy(self, **values: Any) -> ScalingPolicy:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from godel_tasks.domain.breaker import BreakerState
 from godel_tasks.domain.member import MemberState
 from godel_tasks.domain.rollout import Rollout
 from godel_tasks.domain.scaling import ScalingAction, ScalingKind, StepLimit
+from godel_tasks.store.breakers import BreakerCommands
 from tests.fleet.scaling.scaled import POOL, ScaledPool
 from tests.helpers import wait_until_async
 
@@ -223,11 +225,14 @@ async def test_nothing_grows_for_tasks_whose_provider_is_broken(scaled: ScaledPo
     assert record is not None
     record.config.capabilities["provider"] = "acme-models"
     scaled.cell.submit("acme", count=9)
-    scaled.providers = frozenset({"acme-models"})
+    breakers = BreakerCommands()
+    scaled.cell.run(breakers.enlist("provider:acme-models"))
+    held = breakers.force("provider:acme-models", state=BreakerState.FORCED_OPEN, who="ops")
+    scaled.cell.run(held)
     await scaled.looks(2)
     assert scaled.fleet.spawns == 0
     assert "while acme-models is broken" in scaled.decision().reason
-    scaled.providers = frozenset()
+    scaled.cell.run(breakers.force("provider:acme-models", state=None, who="ops"))
     await scaled.looks(1)
     assert scaled.fleet.spawns == 4
 

@@ -11,8 +11,8 @@ from godel_tasks.domain.scaling import StepLimit
 from tests.fleet.scaling.scaled import Deadline, Killed, ScaledPool
 
 #: Commands and acts of each story: before and after each one it is killed once.
-GROWING_STEPS = 24
-SHRINKING_STEPS = 38
+GROWING_STEPS = 30
+SHRINKING_STEPS = 47
 
 
 async def _killed_at(scaled: ScaledPool, step: int, looks: int) -> bool:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from godel_tasks.domain.breaker import BreakerState
 from godel_tasks.domain.scaling import ScalingPolicy
 from godel_tasks.errors import StoreUnavailable
 from godel_tasks.fleet.autoscaler import AutoScaler
-from godel_tasks.fleet.scaling_reader import ScalingReader
+from godel_tasks.fleet.scaling_reader import ScalingReader, open_providers
 from godel_tasks.runtime import Runtime
 from godel_tasks.settings import load_settings
 from godel_tasks.store.breakers import BreakerCommands
@@ -100,14 +101,16 @@ def test_a_store_that_is_away_is_an_error_of_the_job(tmp_path: Path) -> None:
         scaling.scale(runtime)
 
 
-def test_open_providers_are_those_whose_breakers_let_not_everything_through(house: House) -> None:
-    from godel_tasks.domain.breaker import BreakerState
-    from godel_tasks.fleet.scaling_wiring import open_providers
-
-    store, breakers = house.runtime.store, BreakerCommands()
-    assert open_providers(house.runtime) == frozenset()
-    for name in ("provider:acme", "provider:other/large", "instance:gw-1"):
-        store.run(breakers.enlist(name))
-        store.run(breakers.force(name, state=BreakerState.FORCED_OPEN, who="ops"))
-    store.run(breakers.enlist("provider:fine"))
-    assert open_providers(house.runtime) == {"acme", "other/large"}
+async def test_open_providers_are_those_whose_breakers_let_not_everything_through(
+    house: House,
+) -> None:
+    store, breakers = house.runtime.async_store(), BreakerCommands()
+    try:
+        assert await open_providers(store) == frozenset()
+        for name in ("provider:acme", "provider:other/large", "instance:gw-1"):
+            await store.run(breakers.enlist(name))
+            await store.run(breakers.force(name, state=BreakerState.FORCED_OPEN, who="ops"))
+        await store.run(breakers.enlist("provider:fine"))
+        assert await open_providers(store) == {"acme", "other/large"}
+    finally:
+        await store.close()
