@@ -129,13 +129,6 @@ class ClassUnroutable(Event, frozen=True):
     nearest: str
 
 
-class InstanceLost(Event, frozen=True):
-    """`instance.lost`: its lease ended, or another generation took its place."""
-
-    instance_id: str
-    reason: str
-
-
 class FleetDoubted(Event, frozen=True):
     """`fleet.doubted`: so many instances fell silent at once that this dispatcher suspects itself
     and concludes nothing of `held` of them; 0 when that is over."""
