@@ -199,7 +199,7 @@ def told(w: World) -> list[str]:
         decision, act = entry.decision, entry.act
         if decision is not None and decision.delta:
             size = decision.inputs.size
-            lines.append(f"{size} to {decision.result}: {decision.reason}")
+            lines.append(f"{size} to {decision.result}: {decision.why}")
         elif act is not None:
             lines.append(f"{act.type.value} {act.instance_id}: {act.what} {act.detail}".rstrip())
     return lines

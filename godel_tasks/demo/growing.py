@@ -63,9 +63,7 @@ class Growth:
     def _count(self, entry: ScalingEntry) -> str:
         act, decision = entry.act, entry.decision
         if decision is not None and decision.delta:
-            clamps = f" ({'; '.join(decision.clamps)})" if decision.clamps else ""
-            size = decision.inputs.size
-            return f"scale {size} to {decision.result}: {decision.reason}{clamps}"
+            return f"scale {decision.inputs.size} to {decision.result}: {decision.why}"
         if act is None:
             return ""
         if act.what == "spawned":

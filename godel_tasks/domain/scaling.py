@@ -221,6 +221,11 @@ class ScalingDecision:
     def delta(self) -> int:
         return self.result - self.inputs.size
 
+    @property
+    def why(self) -> str:
+        """The rule's reason, and what bound its wish."""
+        return "; ".join((self.reason, *self.clamps))
+
 
 @dataclass(frozen=True, slots=True)
 class ScalingAction:

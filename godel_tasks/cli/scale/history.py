@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from godel_tasks.cli.output import AsJson, answer, table
-from godel_tasks.cli.scale.telling import act_data, change, clock, decision_data, why
+from godel_tasks.cli.scale.telling import act_data, change, clock, decision_data
 from godel_tasks.cli.session import opened
 from godel_tasks.domain.scaling import ScalingAct, ScalingDecision
 from godel_tasks.errors import UnknownScalingPolicy
@@ -59,7 +59,7 @@ def _row(entry: ScalingEntry) -> tuple[object, ...]:
 def _decision_row(decision: ScalingDecision) -> tuple[object, ...]:
     inputs = decision.inputs
     at, what = clock(inputs.at_ms), "decided" if decision.acts else "recommended"
-    return at, what, change(decision), inputs.queued, inputs.running, why(decision)
+    return at, what, change(decision), inputs.queued, inputs.running, decision.why
 
 
 def _act_row(act: ScalingAct) -> tuple[object, ...]:

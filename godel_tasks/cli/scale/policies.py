@@ -17,7 +17,6 @@ from godel_tasks.cli.scale.telling import (
     policy_data,
     read_policies,
     unknown_policy,
-    why,
 )
 from godel_tasks.cli.session import opened
 from godel_tasks.cli.values import pairs_of
@@ -82,7 +81,7 @@ def show(pool: Pool, as_json: AsJson = False) -> None:
     shown |= {
         "does": does(policy),
         "size": change(last) if last else "not looked at yet",
-        "because": why(last) if last else "",
+        "because": last.why if last else "",
         "spawning": len(state.spawning) or "",
         "draining": ", ".join(under_way["draining"]),
         "decided by": leader,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from godel_tasks.cli.output import AsJson, answer, table
-from godel_tasks.cli.scale.telling import change, decision_data, unknown_policy, why
+from godel_tasks.cli.scale.telling import change, decision_data, unknown_policy
 from godel_tasks.cli.session import opened
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def recommend(
             raise unknown_policy(pool, found)
         found = {pool: found[pool]}
     rows = [
-        (name, change(one), one.inputs.queued, one.inputs.running, one.wanted, why(one))
+        (name, change(one), one.inputs.queued, one.inputs.running, one.wanted, one.why)
         for name, one in found.items()
     ]
     answer(

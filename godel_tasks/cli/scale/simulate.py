@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from godel_tasks.cli.output import AsJson, answer, counted, dollars, moment, table, when
-from godel_tasks.cli.scale.telling import clock, read_policies, why
+from godel_tasks.cli.scale.telling import clock, read_policies
 from godel_tasks.cli.session import opened
 from godel_tasks.domain.scaling import ScalingMode, ScalingPolicy
 from godel_tasks.policy.scaling.replay import Replayed, Summary, replay, summary
@@ -115,7 +115,7 @@ def _words(
                 look.would.inputs.running,
                 look.was_after,
                 look.would_after,
-                why(look.would),
+                look.would.why,
             )
             for look in differing
         ],

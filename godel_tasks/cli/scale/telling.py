@@ -77,12 +77,6 @@ def change(decision: ScalingDecision) -> str:
     return f"{size} → {result}" if decision.acts else f"{size} (→ {result})"
 
 
-def why(decision: ScalingDecision) -> str:
-    """The rule's reason, and what bound its wish."""
-    clamps = "; ".join(decision.clamps)
-    return f"{decision.reason}; {clamps}" if clamps else decision.reason
-
-
 def clock(at_ms: int) -> str:
     """A moment in a table: UTC, to the second."""
     at = moment(at_ms)
