@@ -49,15 +49,16 @@ class Growth:
     into: int = 0
     most: int = 0
     grown: list[str] = field(default_factory=list)
-    _told: int = 0
+    _last: ScalingEntry | None = None
     _guarded: set[str] = field(default_factory=set)
 
     async def look(self) -> list[str]:
         """What happened since the last look, in words."""
         self._watch()
         entries = await self.store.run(ScalingCommands().history(pool=POLICY.pool, count=READ))
-        news = [entry for entry in entries if entry.at_ms > self._told]
-        self._told = max([self._told, *(entry.at_ms for entry in news)])
+        # By place, not by time: a millisecond may have several, and some of them come later.
+        news = entries[entries.index(self._last) + 1 :] if self._last in entries else entries
+        self._last = entries[-1] if entries else None
         return [words for entry in news if (words := self._count(entry))]
 
     def _count(self, entry: ScalingEntry) -> str:
